@@ -1,0 +1,73 @@
+"""Settings: one frozen tree, read once in a composition root and passed down as the smallest part needed.
+
+Only this module reads the environment. Every default is safe.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LeaseSettings(_Frozen):
+    """How long a worker may stand still before its work is given to another."""
+
+    duration_s: PositiveFloat = 30.0
+    renew_every_s: PositiveFloat = 5.0
+    max_attempts: PositiveInt = 3
+    backoff_s: NonNegativeFloat = 1.0  # doubled with every attempt
+
+    @model_validator(mode="after")
+    def _two_lost_renewals_are_survivable(self) -> Self:
+        if self.renew_every_s * 3 > self.duration_s:
+            raise ValueError(
+                f"renew_every_s={self.renew_every_s} must be at most a third of duration_s={self.duration_s}"
+            )
+        return self
+
+
+class WorkerSettings(_Frozen):
+    """The evaluating child and its limits."""
+
+    recycle_after: PositiveInt = 500  # evaluations of one child
+    recycle_rss_growth_mib: PositiveInt = 512
+    time_limit_s: PositiveFloat = 3600.0  # of one evaluation, where the study file gives none
+    memory_limit_mib: PositiveInt | None = None
+    drain_s: PositiveFloat = 8.0  # after SIGTERM the child gets this long to reach a step boundary
+    beat_every_s: PositiveFloat = 2.0
+    idle_poll_s: PositiveFloat = 2.0  # a lost ring costs at most this
+
+
+class ControllerSettings(_Frozen):
+    """The daemon's loops."""
+
+    poll_s: PositiveFloat = 1.0  # when no notification came
+    reap_every_s: PositiveFloat = 1.0
+    sweep_every_s: PositiveFloat = 1.0
+    report_every_s: PositiveFloat = 1.0
+    takeover_s: PositiveFloat = 5.0  # a leader that stands still this long is deposed
+    cache_every: PositiveInt = 500  # learned facts between two stored strategy caches
+    batch: PositiveInt = 64  # facts learned in one transaction at most
+
+
+class Settings(BaseSettings):
+    """Everything that is not part of a study. `NASD_DATABASE_URL`, `NASD_LEASE__DURATION_S`, ..."""
+
+    model_config = SettingsConfigDict(env_prefix="NASD_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    database_url: str | None = None  # None: the embedded Postgres
+    redis_url: str | None = None  # None: the embedded Valkey
+    home: Path | None = None  # None: .nasd beside the study
+    role_prefix: str = Field(default="nasd", pattern=r"^[a-z][a-z0-9_]{0,20}$")
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)  # of the controller; None: no server, 0: any free
+    log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+    lease: LeaseSettings = LeaseSettings()
+    worker: WorkerSettings = WorkerSettings()
+    controller: ControllerSettings = ControllerSettings()

@@ -1,0 +1,98 @@
+"""LeaseStore: all that a worker may ask of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from nasd.domain.architecture import Architecture
+from nasd.domain.ids import DeviceKind, EvaluationId, StudyId, TrialNumber, WorkerId
+from nasd.domain.measurement import Outcome, Stage
+
+PROTOCOL = 1  # of the lease functions; a worker that speaks another one is refused
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What a worker says of itself when it registers.
+
+    Attributes:
+        name: unique among live workers, e.g. `host-4711`.
+        host: machine name; workers of one host share a measuring lock.
+        facts: processor, cores, memory, accelerator, runtimes and versions.
+    """
+
+    name: str
+    host: str
+    device_kind: DeviceKind
+    stages: tuple[Stage, ...]
+    studies: tuple[str, ...] = ()  # names it serves; empty = any
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to report on one evaluation until it stands still for `duration_s`, proved by `token`."""
+
+    evaluation_id: EvaluationId
+    token: str
+    attempt: int
+    duration_s: float
+    study_id: StudyId
+    study_name: str
+    trial_number: TrialNumber
+    stage: Stage
+    device_kind: DeviceKind
+    replicate: int
+    seed: int  # of weights, data order and dropout
+    fidelity: int  # optimiser steps; 0 where the stage has none
+    architecture: Architecture
+
+
+class Directive(StrEnum):
+    """The store's answer to a renewal."""
+
+    CARRY_ON = "carry_on"
+    STOP_EARLY = "stop_early"  # report what there is as PRUNED
+    ABANDON = "abandon"  # cancelled or lost: report nothing
+
+
+class LeaseStore(Protocol):
+    """Leases, renewals and results. Every write presents its token.
+
+    Laws (tests/contract/test_lease_store.py): one evaluation is leased to one worker at a time; a late result of the
+    newest attempt is accepted, of an older one refused (LeaseLost) and kept as superseded; giving back spends no attempt; a
+    repeated `finish` of an accepted result is accepted again and changes nothing.
+    """
+
+    def register(self, worker: WorkerInfo) -> WorkerId: ...
+
+    def lease_next(self, worker: WorkerId) -> Lease | None:
+        """The next evaluation that this worker's device kind, stages and studies allow; None when nothing is left."""
+        ...
+
+    def recipe(self, study: StudyId) -> Mapping[str, object]:
+        """The study's specification as JSON: what an evaluation needs beside its architecture. Never changes."""
+        ...
+
+    def renew(self, lease: Lease, progress: Mapping[str, object]) -> Directive: ...
+
+    def finish(self, lease: Lease, outcome: Outcome) -> None:
+        """Report an outcome, in one transaction.
+
+        Raises:
+            LeaseLost: a newer attempt was leased; the result is kept as superseded.
+        """
+        ...
+
+    def give_back(self, lease: Lease) -> None:
+        """Return the work undone (SIGTERM): QUEUED again, no attempt spent."""
+        ...
+
+    def beat(self, worker: WorkerId, activity: Mapping[str, float]) -> None:
+        """Say that the worker lives, with its seconds so far by activity (`busy`, `paused`, `idle`)."""
+        ...
+
+    def leave(self, worker: WorkerId) -> None: ...
