@@ -8,8 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as EnvironmentValueError
+
+from nasd.errors import SettingsError
 
 
 class _Frozen(BaseModel):
@@ -71,3 +83,33 @@ class Settings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     worker: WorkerSettings = WorkerSettings()
     controller: ControllerSettings = ControllerSettings()
+
+
+def read_settings() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        SettingsError: one sentence that names the variable, its value and what it must be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise settings_error(error) from error
+    except EnvironmentValueError as error:
+        quoted = str(error).split('"')
+        group = f"NASD_{quoted[1].upper()}" if len(quoted) > 1 else "a NASD_ variable"
+        raise SettingsError(
+            f"{group}: is a group of settings. Unset it and set single ones, such as NASD_LEASE__DURATION_S=30"
+        ) from error
+
+
+def settings_error(error: ValidationError) -> SettingsError:
+    """The first of pydantic's findings as one sentence; values that may hold a password are not shown."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    variable = "NASD_" + "__".join(str(step).upper() for step in first["loc"])
+    problem = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ")
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"{variable}: no such setting. Unset it")
+    is_secret = variable.endswith("_URL") or isinstance(first["input"], dict)
+    shown = variable if is_secret else f"{variable}={first['input']}"
+    return SettingsError(f"{shown}: {problem[:1].lower()}{problem[1:]}. Correct or unset it")

@@ -143,8 +143,10 @@ class History:
         self._in_flight.pop(fact.trial, None)
         self._states[fact.trial] = fact.state
         self._violations[fact.trial] = fact.violation
+        # what a lost trial left behind (its counts, a stage that did finish) says nothing that may be ranked
+        values = {} if fact.state in {State.FAILED, State.CANCELLED} else fact.values
         self._losses[fact.trial] = [
-            objective.sign * fact.values.get(objective.name, np.nan) for objective in self.objectives
+            objective.sign * values.get(objective.name, np.nan) for objective in self.objectives
         ]
 
     def _grow(self) -> None:

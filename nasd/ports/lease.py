@@ -63,8 +63,8 @@ class LeaseStore(Protocol):
     """Leases, renewals and results. Every write presents its token.
 
     Laws (tests/contract/test_lease_store.py): one evaluation is leased to one worker at a time; a late result of the
-    newest attempt is accepted, of an older one refused (LeaseLost) and kept as superseded; giving back spends no attempt; a
-    repeated `finish` of an accepted result is accepted again and changes nothing.
+    newest attempt is accepted, of an older one refused (LeaseLost) and kept as superseded; giving back spends no
+    attempt; a repeated `finish` of an accepted result is accepted again and changes nothing.
     """
 
     def register(self, worker: WorkerInfo) -> WorkerId: ...
@@ -73,7 +73,7 @@ class LeaseStore(Protocol):
         """The next evaluation that this worker's device kind, stages and studies allow; None when nothing is left."""
         ...
 
-    def recipe(self, study: StudyId) -> Mapping[str, object]:
+    def recipe(self, worker: WorkerId, study: StudyId) -> Mapping[str, object]:
         """The study's specification as JSON: what an evaluation needs beside its architecture. Never changes."""
         ...
 

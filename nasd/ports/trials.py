@@ -1,4 +1,4 @@
-"""TrialStore: what the controller's loops need of the database. One transaction a call, fenced by the leader's epoch."""
+"""TrialStore: what the controller's loops need of the database, one transaction a call."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class Leadership(Protocol):
     """One row with an epoch decides who acts."""
 
     def take(self, holder: str, *, depose: int | None) -> int | None:
-        """Become leader: of a free row, or of the one whose epoch is `depose`. The new epoch; None: somebody else leads."""
+        """Become leader, of a free row or of the one whose epoch is `depose`; None where somebody else leads."""
         ...
 
     def watch(self) -> tuple[int, int] | None:
@@ -194,7 +194,7 @@ class Leadership(Protocol):
 
 
 class TrialStore(Protocol):
-    """The controller's rows. Every write share-locks the leader row with its epoch first (Deposed where it has another)."""
+    """The controller's rows. Every write share-locks the leader row with its own epoch first, else Deposed."""
 
     def studies(self) -> Sequence[Study]:
         """Those that are RUNNING or PAUSED, oldest first."""

@@ -1,0 +1,28 @@
+"""The embedded Postgres and Valkey: started on demand, shared by every command, gone with the last of them.
+
+Owns processes, sockets, passwords and the home folder. Knows nothing of schemas, studies or queues.
+
+    with attach(default_home(study.parent)) as services:
+        psycopg.connect(services.database_url("worker"))
+
+One detached *owner* process holds both servers as its children. A *client* holds a shared lock for as long as it needs
+them; the owner leaves when it can take that lock for itself. See docs/services.md.
+"""
+
+from nasd.services.binaries import locate as locate_binaries
+from nasd.services.client import DatabaseRole, RedisRole, Services, attach
+from nasd.services.control import ServicesStatus, down, status, up
+from nasd.services.home import default_home
+
+__all__ = [
+    "DatabaseRole",
+    "RedisRole",
+    "Services",
+    "ServicesStatus",
+    "attach",
+    "default_home",
+    "down",
+    "locate_binaries",
+    "status",
+    "up",
+]

@@ -1,0 +1,58 @@
+"""Which quantities a history's columns and a device kind's front are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from nasd.domain.ids import DeviceKind
+from nasd.domain.objective import SOURCES, Limit, Objective, Source, violation
+from nasd.domain.study import StudySpec
+
+
+def value_name(name: str, kind: DeviceKind | None, *, n_kinds: int) -> str:
+    """The key of a quantity among a trial's values: plain, or `latency_ms@pi5` where several kinds measure it."""
+    return name if kind is None or n_kinds == 1 else f"{name}@{kind}"
+
+
+def history_objectives(spec: StudySpec) -> tuple[Objective, ...]:
+    """The columns of the study's history: each objective once, a measured one once for each kind it is wanted on."""
+    kinds = spec.device_kinds()
+    columns: dict[str, Objective] = {}
+    for kind in kinds:
+        for objective in spec.objectives_on(kind):
+            name = value_name(objective.name, objective.device, n_kinds=len(kinds))
+            columns.setdefault(name, replace(objective, name=name))
+    return tuple(columns.values())
+
+
+def kind_columns(spec: StudySpec, kind: DeviceKind) -> tuple[int, ...]:
+    """Where `spec.objectives_on(kind)` stand among the history's columns."""
+    names = [objective.name for objective in history_objectives(spec)]
+    n_kinds = len(spec.device_kinds())
+    return tuple(
+        names.index(value_name(objective.name, objective.device, n_kinds=n_kinds))
+        for objective in spec.objectives_on(kind)
+    )
+
+
+def counted_violation(spec: StudySpec, counts: Mapping[str, int]) -> float:
+    """By how much the exact counts break the study's limits; 0.0 where they keep them."""
+    limits = [
+        Limit(of=limit.of, maximum=limit.max, minimum=limit.min)
+        for limit in spec.limits
+        if SOURCES.get(limit.of) is Source.COUNTED
+    ]
+    return violation(limits, counts)
+
+
+def total_violation(spec: StudySpec, values: Mapping[str, float]) -> float:
+    """The same for everything known of a trial; a limit without `on` holds on every kind that measures it."""
+    kinds = spec.device_kinds()
+    limits: dict[Limit, None] = {}
+    for kind in kinds:
+        for limit in spec.limits_on(kind):
+            measured = SOURCES.get(limit.of) is Source.MEASURED
+            name = value_name(limit.of, kind if measured else None, n_kinds=len(kinds))
+            limits[replace(limit, of=name, device=None)] = None
+    return violation(tuple(limits), values)

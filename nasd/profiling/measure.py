@@ -1,0 +1,90 @@
+"""One round of measuring: build, warm up, take the device alone for the timed windows, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+
+from nasd.domain.architecture import Architecture
+from nasd.domain.data import DataFacts
+from nasd.domain.measurement import UNITS, JsonObject, Measurement
+from nasd.domain.study import MeasureSpec, StudySpec
+from nasd.nets import build_module
+from nasd.nets.runtime import candidate_memory, pick_device, versions
+from nasd.profiling import latency, memory
+from nasd.profiling.machine import Load, processor
+
+
+def measure(
+    architecture: Architecture,
+    spec: StudySpec,
+    facts: DataFacts,
+    *,
+    seed: int,
+    exclusive: Callable[[], AbstractContextManager[None]],
+) -> tuple[Measurement, ...]:
+    """`latency_ms` and `peak_memory_bytes` of one forward pass of `spec.measure.batch` samples, eager, float32.
+
+    Weights and inputs are random by `seed`, the weights untrained: neither quantity depends on them. `exclusive` is
+    entered once, for the timed windows alone (`windows` times `window_s`); who else uses the device stands still then.
+
+    Raises:
+        CandidateFault: `out_of_memory` or `unsupported`.
+    """
+    how, device = spec.measure, pick_device()
+    with _threads(how.threads), candidate_memory("a forward pass"):
+        module = build_module(architecture, input_shape=facts.input_shape, n_outputs=facts.n_classes, seed=seed)
+        module.to(device).eval().requires_grad_(requires_grad=False)
+        inputs = torch.randn((how.batch, *facts.input_shape), generator=torch.Generator().manual_seed(seed)).to(device)
+        peak = memory.peak_bytes(module, inputs)
+        latency.warm_up(module, inputs, seconds=how.warmup_s)
+        with exclusive():
+            load = Load.start()
+            windows = latency.timed_windows(module, inputs, n=how.windows, seconds=how.window_s)
+            others = load.stop()
+        conditions = _conditions(how, device)
+    return (
+        _latency(windows, {**conditions, **others, "windows": [window.summary() for window in windows]}),
+        Measurement(
+            name="peak_memory_bytes",
+            value=float(peak.total),
+            unit=UNITS["peak_memory_bytes"],
+            conditions={**conditions, "state_bytes": peak.state, "input_bytes": peak.inputs, "forward_bytes": peak.new},
+        ),
+    )
+
+
+def _latency(windows: tuple[latency.Window, ...], conditions: JsonObject) -> Measurement:
+    estimate = latency.estimate(windows)
+    return Measurement(
+        name="latency_ms",
+        value=estimate.value_ms,
+        unit=UNITS["latency_ms"],
+        spread=estimate.spread_ms,
+        n=estimate.n,
+        conditions=conditions,
+    )
+
+
+def _conditions(how: MeasureSpec, device: torch.device) -> dict[str, object]:
+    return {
+        **versions(),
+        "runtime": "torch-eager",
+        "device": str(device),
+        "processor": processor() if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "precision": "float32",
+        "batch": how.batch,
+        "threads": how.threads,
+    }
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

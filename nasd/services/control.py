@@ -1,0 +1,139 @@
+"""`nasd services up, down, status`: keep the pair without a client, end it, and say how it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasd.errors import Unavailable
+from nasd.services.binaries import Binaries, locate
+from nasd.services.client import attach
+from nasd.services.home import Home, require_own
+from nasd.services.locks import holders, is_locked, open_lock, read_pid, try_lock
+from nasd.services.process import command_of
+from nasd.services.state import Phase, read_state
+
+_DOWN_LIMIT_S = 40.0  # the owner itself insists with SIGKILL before that
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesStatus:
+    """How the pair of one home is. Process ids are None where it does not run."""
+
+    home: Path
+    is_running: bool
+    is_ready: bool
+    is_kept: bool  # stays without clients until `down`
+    owner_pid: int | None
+    postgres_pid: int | None
+    valkey_pid: int | None
+    client_pids: tuple[int, ...]  # who keeps it; always empty where the kernel does not tell (not Linux)
+    postgres_version: str
+    valkey_version: str
+    postgres_bytes: int  # on disk
+    valkey_bytes: int
+    logs: tuple[Path, ...]
+
+
+def up(home: Path, *, role_prefix: str = "nasd") -> None:
+    """Start the pair and let it stay, clients or not, until `down` (or the machine) ends it."""
+    with attach(home, role_prefix=role_prefix) as services:
+        (services.home / "keep").touch(mode=0o600)
+
+
+def down(home: Path, *, force: bool = False) -> bool:
+    """End the pair; False where it did not run. Returns when both servers have ended.
+
+    Args:
+        home: its folder.
+        force: also where somebody uses it; their connections break.
+
+    Raises:
+        Unavailable: somebody uses it (named), or it did not end.
+    """
+    place = Home.at(home)
+    require_own(place.path)
+    if not place.path.is_dir():
+        return False
+    clients_fd = open_lock(place / "clients.lock")
+    try:
+        # held to the end: nobody may begin to use what is about to leave
+        if not try_lock(clients_fd) and not force and (users := _users(place)):
+            raise Unavailable(f"the services of {place.path} are used by {users}: end that first, or use --force")
+        (place / "keep").unlink(missing_ok=True)
+        return _end_owner(place)
+    finally:
+        os.close(clients_fd)
+
+
+def status(home: Path) -> ServicesStatus:
+    """How the pair of a home is; starts nothing.
+
+    Raises:
+        Unavailable: the home is another user's.
+    """
+    place = Home.at(home)
+    require_own(place.path)
+    is_running = is_locked(place / "owner.lock")
+    state = read_state(place) if is_running else None
+    binaries = locate()
+    return ServicesStatus(
+        home=place.path,
+        is_running=is_running,
+        is_ready=state is not None and state.phase is Phase.READY,
+        is_kept=(place / "keep").exists(),
+        owner_pid=read_pid(place / "owner.lock") if is_running else None,
+        postgres_pid=state.postgres_pid if state else None,
+        valkey_pid=state.valkey_pid if state else None,
+        client_pids=holders(place / "clients.lock"),
+        **_versions(binaries),
+        postgres_bytes=_size(place / "postgres"),
+        valkey_bytes=_size(place / "valkey"),
+        logs=(place.services_log, place.log("postgres"), place.log("valkey")),
+    )
+
+
+def _end_owner(place: Home) -> bool:
+    """Ask the owner to leave, again and again until its lock is free."""
+    deadline = time.monotonic() + _DOWN_LIMIT_S
+    was_running = False
+    while is_locked(place / "owner.lock"):
+        pid = read_pid(place / "owner.lock")
+        if not was_running or pid is None:  # no pid: the owner is being started and has not said who it is
+            was_running = pid is not None
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        if time.monotonic() > deadline:
+            raise Unavailable(f"the services' owner (pid {pid}) does not end; see {place.services_log}")
+        time.sleep(_POLL_S)
+    return was_running
+
+
+def _users(place: Home) -> str:
+    pids = holders(place / "clients.lock")
+    return ", ".join(f"pid {pid} ({command_of(pid)[:60] or 'ended'})" for pid in pids) or "another process"
+
+
+def _versions(binaries: Binaries) -> dict[str, str]:
+    def first_line(program: Path) -> str:
+        return subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+
+    postgres = first_line(binaries.postgres).split()  # postgres (PostgreSQL) 18.6
+    valkey = first_line(binaries.valkey_server).split()  # Valkey server v=9.1.2 sha=...
+    return {"postgres_version": postgres[2], "valkey_version": valkey[2].removeprefix("v=")}
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # servers remove files all the time
+                total += (Path(parent) / name).lstat().st_size
+    return total

@@ -1,0 +1,76 @@
+"""Connections: how one is opened, which errors of the driver mean what, and the statements of `sql/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from nasd.errors import Deposed, NasdError, Unavailable
+
+Connection = psycopg.Connection[TupleRow]
+
+DEPOSED = "NA002"
+UNKNOWN_WORKER = "NA001"
+OTHER_PROTOCOL = "NA004"
+
+# A paused controller must not hold its share lock on the leader row for ever: the server ends its session.
+_CONTROLLER_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=30s"
+_WORKER_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=30s"
+
+
+class DatabaseAway(NasdError):
+    """The database can't be reached or closed the connection; nothing was changed by the last call, or all of it."""
+
+
+@cache
+def statement(name: str) -> str:
+    """The text of `sql/NAME.sql`."""
+    return files("nasd.store").joinpath("sql", f"{name}.sql").read_text()
+
+
+def open_connection(url: str, *, purpose: str) -> Connection:
+    """A connection in autocommit (transactions are opened where they are meant) named after its purpose.
+
+    Raises:
+        DatabaseAway: nothing answers at `url`, or it refuses.
+    """
+    options = _CONTROLLER_OPTIONS if purpose.startswith("controller") else _WORKER_OPTIONS
+    try:
+        return psycopg.connect(
+            url,
+            autocommit=True,
+            application_name=f"nasd {purpose}",
+            options=options,
+            connect_timeout=10,
+            keepalives_idle=15,
+            keepalives_interval=5,
+            keepalives_count=3,
+            prepare_threshold=1,
+        )
+    except psycopg.Error as error:
+        raise DatabaseAway(_first_line(error)) from error
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours: away, deposed, refused. Anything else is a bug and passes."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise DatabaseAway(_first_line(error)) from error
+    except psycopg.Error as error:
+        if error.sqlstate == DEPOSED:
+            raise Deposed(-1) from error
+        if error.sqlstate in (UNKNOWN_WORKER, OTHER_PROTOCOL):
+            hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
+            raise Unavailable(f"the database refused this worker: {_first_line(error)}{hint}") from error
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,75 @@
+"""PgLeadership: one row with an epoch says who acts; a counter beside it says that they live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from nasd.errors import Deposed
+from nasd.store.connect import Connection, DatabaseAway, open_connection, translated
+
+T = TypeVar("T")
+
+
+class PgLeadership:
+    """Taking, watching and keeping the lead."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+
+    def take(self, holder: str, *, depose: int | None) -> int | None:
+        def write(connection: Connection) -> int | None:
+            with connection.transaction():
+                row = connection.execute(
+                    "update nasd_core.leader set epoch = epoch + 1, holder = %s "
+                    "where holder is null or epoch = %s returning epoch",
+                    [holder, depose],
+                ).fetchone()
+                if row is None:
+                    return None
+                epoch = int(row[0])
+                connection.execute("delete from nasd_core.leader_beat")
+                connection.execute("insert into nasd_core.leader_beat (epoch) values (%s)", [epoch])
+                connection.execute(
+                    "insert into nasd_core.event (kind, data) values ('leader', "
+                    "jsonb_build_object('epoch', %s::bigint, 'holder', %s::text, 'deposed', %s::bigint))",
+                    [epoch, holder, depose],
+                )
+            return epoch
+
+        return self._do(write)
+
+    def watch(self) -> tuple[int, int] | None:
+        row = self._do(
+            lambda c: c.execute(
+                "select l.epoch, coalesce(b.beats, 0) from nasd_core.leader as l "
+                "left join nasd_core.leader_beat as b using (epoch) where l.holder is not null"
+            ).fetchone()
+        )
+        return None if row is None else (row[0], row[1])
+
+    def beat(self, epoch: int) -> None:
+        moved = self._do(
+            lambda c: c.execute("update nasd_core.leader_beat set beats = beats + 1 where epoch = %s", [epoch]).rowcount
+        )
+        if not moved:
+            raise Deposed(epoch)
+
+    def resign(self, epoch: int) -> None:
+        self._do(lambda c: c.execute("update nasd_core.leader set holder = null where epoch = %s", [epoch]))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None or self._connection.closed:
+            self._connection = open_connection(self._url, purpose="controller leadership")
+        try:
+            with translated():
+                return work(self._connection)
+        except DatabaseAway:
+            self.close()
+            raise

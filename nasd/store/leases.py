@@ -1,0 +1,128 @@
+"""PgLeaseStore: the workers' side, through the functions of schema `nasd_api` alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from threading import Lock
+from typing import Any, TypeVar
+
+from nasd.domain.architecture import Architecture
+from nasd.domain.ids import DeviceKind, EvaluationId, StudyId, TrialNumber, WorkerId
+from nasd.domain.measurement import Outcome, Stage
+from nasd.errors import LeaseLost
+from nasd.ports.lease import PROTOCOL, Directive, Lease, WorkerInfo
+from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
+
+T = TypeVar("T")
+
+
+class PgLeaseStore:
+    """One connection, used by the session and its renewing thread in turns; reopened after a loss.
+
+    Raises `DatabaseAway` from every method while the database can't be reached: the caller tries again.
+    """
+
+    def __init__(self, url: str, *, duration_s: float, backoff_s: float = 1.0) -> None:
+        self._url, self._duration_s, self._backoff_s = url, duration_s, backoff_s
+        self._connection: Connection | None = None
+        self._lock = Lock()
+
+    def register(self, worker: WorkerInfo) -> WorkerId:
+        info = {
+            "protocol": PROTOCOL,
+            "name": worker.name,
+            "host": worker.host,
+            "device_kind": worker.device_kind,
+            "stages": list(worker.stages),
+            "studies": list(worker.studies),
+            "facts": dict(worker.facts),
+        }
+        return WorkerId(self._value("select nasd_api.register_v1(%s)", json.dumps(info)))
+
+    def lease_next(self, worker: WorkerId) -> Lease | None:
+        row = self._do(
+            lambda c: c.execute(statement("lease"), {"worker": worker, "duration": self._duration_s}).fetchone()
+        )
+        if row is None:
+            return None
+        return Lease(
+            evaluation_id=EvaluationId(row[0]),
+            token=row[1],
+            attempt=row[2],
+            duration_s=self._duration_s,
+            study_id=StudyId(row[3]),
+            study_name=row[4],
+            trial_number=TrialNumber(row[5]),
+            stage=Stage(row[6]),
+            device_kind=DeviceKind(row[7]),
+            replicate=row[8],
+            seed=row[9],
+            fidelity=row[10],
+            architecture=Architecture.from_value(row[11]),
+        )
+
+    def recipe(self, worker: WorkerId, study: StudyId) -> Mapping[str, object]:
+        recipe: dict[str, object] = self._value("select nasd_api.recipe_v1(%s, %s)", worker, study)
+        return recipe
+
+    def renew(self, lease: Lease, progress: Mapping[str, object]) -> Directive:
+        answer = self._value(
+            "select nasd_api.renew_v1(%s, %s, %s)", lease.evaluation_id, lease.token, json.dumps(dict(progress))
+        )
+        return Directive(answer)
+
+    def finish(self, lease: Lease, outcome: Outcome) -> None:
+        answer = self._value(
+            "select nasd_api.finish_v1(%s, %s, %s, %s)",
+            lease.evaluation_id,
+            lease.token,
+            outcome_json(outcome),
+            self._backoff_s,
+        )
+        if answer == "refused":
+            raise LeaseLost(lease.evaluation_id, lease.attempt)
+
+    def give_back(self, lease: Lease) -> None:
+        self._value("select nasd_api.give_back_v1(%s, %s)", lease.evaluation_id, lease.token)
+
+    def beat(self, worker: WorkerId, activity: Mapping[str, float]) -> None:
+        self._value("select nasd_api.beat_v1(%s, %s)", worker, json.dumps(dict(activity)))
+
+    def leave(self, worker: WorkerId) -> None:
+        self._value("select nasd_api.leave_v1(%s)", worker)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _value(self, query: str, *arguments: object) -> Any:
+        row = self._do(lambda c: c.execute(query, arguments).fetchone())
+        assert row is not None
+        return row[0]
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        with self._lock:
+            if self._connection is None or self._connection.closed:
+                self._connection = open_connection(self._url, purpose="worker")
+            try:
+                with translated():
+                    return work(self._connection)
+            except DatabaseAway:
+                self._connection.close()
+                self._connection = None
+                raise
+
+
+def outcome_json(outcome: Outcome) -> str:
+    """As `finish_v1` reads it; also what a worker spools to disk."""
+    return json.dumps(asdict(outcome) | {"kind": str(outcome.kind)}, allow_nan=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} can't be written as JSON")

@@ -1,0 +1,285 @@
+"""PgTrialStore: the controller's rows. Every write is one transaction, fenced by the leader's epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from nasd.domain.architecture import Architecture
+from nasd.domain.data import DataFacts
+from nasd.domain.history import Fact, Proposal
+from nasd.domain.ids import DeviceKind, LearnedSeq, StudyId, TrialId, TrialNumber
+from nasd.domain.killpoints import killpoint
+from nasd.domain.lifecycle import State
+from nasd.domain.measurement import UNITS, Stage
+from nasd.errors import Deposed
+from nasd.ports.trials import (
+    Finished,
+    LiveWorker,
+    NewEvaluation,
+    NewTrial,
+    OpenLease,
+    Step,
+    StoredTrial,
+    Study,
+    StudyState,
+)
+from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
+from nasd.studyfile import spec_from_json
+
+T = TypeVar("T")
+
+
+class PgTrialStore:
+    """One connection for one loop; reopened after a loss. Raises `DatabaseAway` while the database can't be reached."""
+
+    def __init__(self, url: str, *, purpose: str, max_attempts: int = 3, backoff_s: float = 1.0) -> None:
+        self._url, self._purpose = url, f"controller {purpose}"
+        self._max_attempts, self._backoff_s = max_attempts, backoff_s
+        self._connection: Connection | None = None
+
+    def studies(self) -> Sequence[Study]:
+        return self._do(lambda c: [study_of(row) for row in c.execute(statement("studies_open")).fetchall()])
+
+    def history(self, study: StudyId) -> tuple[Sequence[StoredTrial], Sequence[Fact]]:
+        def read(connection: Connection) -> tuple[list[StoredTrial], list[Fact]]:
+            with connection.transaction():
+                connection.execute("set transaction isolation level repeatable read")
+                trials = connection.execute(statement("history_trials"), {"study": study}).fetchall()
+                facts = connection.execute(statement("history_facts"), {"study": study}).fetchall()
+            return [_stored_trial(row) for row in trials], [_fact(row) for row in facts]
+
+        return self._do(read)
+
+    def finished(self, study: StudyId, limit: int) -> Sequence[Finished]:
+        rows = self._do(lambda c: c.execute(statement("finished"), {"study": study, "limit": limit}).fetchall())
+        return [
+            Finished(
+                trial_id=TrialId(row[0]),
+                number=TrialNumber(row[1]),
+                kind=row[2],
+                state=State(row[3]),
+                values=row[4],
+                violation=row[5],
+            )
+            for row in rows
+        ]
+
+    def apply(self, epoch: int, step: Step) -> None:
+        arguments = self._arguments(step)
+
+        def write(connection: Connection) -> None:
+            with connection.pipeline(), connection.transaction():
+                connection.execute("select nasd_core.fence(%(epoch)s)", {"epoch": epoch})
+                killpoint("store.apply.after_fence")
+                for name in _statements(step):
+                    connection.execute(statement(name), arguments)
+                if step.cancel_open:
+                    connection.execute("select nasd_core.cancel_study(%(study)s, %(why)s)", arguments)
+                connection.execute(statement("update_study"), arguments)
+                if step.state is not None:
+                    connection.execute(statement("study_event"), arguments)
+                killpoint("store.apply.before_commit")
+
+        self._do(write)
+
+    def open_leases(self) -> Sequence[OpenLease]:
+        rows = self._do(lambda c: c.execute(statement("open_leases")).fetchall())
+        return [OpenLease(evaluation_id=row[0], token=row[1], renewals=row[2], duration_s=row[3]) for row in rows]
+
+    def expire(self, epoch: int, leases: Sequence[OpenLease], *, spend_attempt: bool) -> int:
+        return sum(self._expire_one(epoch, lease, spend_attempt) for lease in leases)
+
+    def _expire_one(self, epoch: int, lease: OpenLease, spend: bool) -> bool:
+        return self._do(lambda connection: self._expire(connection, epoch, lease, spend))
+
+    def _expire(self, connection: Connection, epoch: int, lease: OpenLease, spend: bool) -> bool:
+        # one transaction a lease: two trials' rows are never locked at once, so that no lock order can be violated
+        with connection.transaction():
+            connection.execute("select nasd_core.fence(%s)", [epoch])
+            row = connection.execute(
+                "select nasd_core.expire_lease(%s, %s, %s, %s, %s)",
+                [lease.evaluation_id, lease.token, lease.renewals, spend, self._backoff_s],
+            ).fetchone()
+            killpoint("store.expire.before_commit")
+        return bool(row and row[0])
+
+    def queued(self) -> Mapping[DeviceKind, int]:
+        rows = self._do(lambda c: c.execute(statement("queued")).fetchall())
+        return {DeviceKind(kind): n for kind, n in rows}
+
+    def workers(self) -> Sequence[LiveWorker]:
+        rows = self._do(lambda c: c.execute(statement("live_workers")).fetchall())
+        return [
+            LiveWorker(
+                name=row[1],
+                device_kind=DeviceKind(row[2]),
+                stages=tuple(Stage(stage) for stage in row[3]),
+                studies=tuple(row[4]),
+                beats=row[5],
+                last_seen_at=row[6],
+            )
+            for row in rows
+        ]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _arguments(self, step: Step) -> dict[str, object]:
+        facts = [
+            {
+                "seq": fact.seq,
+                "kind": fact.kind,
+                "trial_id": trial_id,
+                "number": fact.trial,
+                "state": fact.state,
+                "values": dict(fact.values),
+                "violation": fact.violation,
+            }
+            for fact, trial_id in zip(step.facts, step.trial_ids, strict=True)
+        ]
+        front = [
+            {"device_kind": c.device_kind, "seq": c.seq, "value": c.hypervolume, "size": c.size} for c in step.front
+        ]
+        entered = [{"device_kind": c.device_kind, "seq": c.seq, "number": n} for c in step.front for n in c.entered]
+        left = [
+            {"device_kind": c.device_kind, "seq": c.seq, "number": n, "why": why}
+            for c in step.front
+            for n, why in c.left.items()
+        ]
+        rounds = [{"number": number, **_evaluation_json(new)} for number, new in step.new_rounds]
+        return {
+            "study": step.study,
+            "max_attempts": self._max_attempts,
+            "facts": json.dumps(facts),
+            "trials": json.dumps([_trial_json(trial) for trial in step.trials]),
+            "rounds": json.dumps(rounds),
+            "front": json.dumps(front),
+            "entered": json.dumps(entered),
+            "left": json.dumps(left),
+            "n_facts": len(step.facts),
+            "n_trials": len(step.trials),
+            "used_s": step.used_s,
+            "reference": json.dumps(dict(step.reference)),
+            "strategy_version": step.strategy_version,
+            "state": None if step.state is None else str(step.state[0]),
+            "state_reason": None if step.state is None else step.state[1],
+            "why": "the study ended" if step.state is None else step.state[1],
+        }
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        if self._connection is None or self._connection.closed:
+            self._connection = open_connection(self._url, purpose=self._purpose)
+        try:
+            with translated():
+                return work(self._connection)
+        except (DatabaseAway, Deposed):
+            self.close()
+            raise
+
+
+def _statements(step: Step) -> list[str]:
+    """Files of `sql/` that this step needs, in lock order: trials, then what hangs on them."""
+    names = ["insert_facts", "mark_learned"] if step.facts else []
+    names += ["insert_trials"] if step.trials else []
+    names += ["insert_rounds"] if step.new_rounds else []
+    names += ["front_leave"] if any(change.left for change in step.front) else []
+    names += ["front_enter"] if any(change.entered for change in step.front) else []
+    return names + (["insert_hypervolume"] if step.front else [])
+
+
+def _evaluation_json(new: NewEvaluation) -> dict[str, object]:
+    return {
+        "stage": new.stage,
+        "device_kind": new.device_kind,
+        "priority": new.priority,
+        "replicate": new.replicate,
+        "round": new.round,
+    }
+
+
+def _trial_json(trial: NewTrial) -> dict[str, object]:
+    architecture = trial.proposal.architecture
+    counts = {
+        name: {"value": value, "unit": UNITS.get(name, "count"), "spread": None, "n": 1}
+        for name, value in trial.counts.items()
+    }
+    return {
+        "number": trial.number,
+        "architecture": json.loads(architecture.json),
+        "architecture_key": architecture.key,
+        "fidelity": trial.fidelity,
+        "seed": trial.seed,
+        "operator": trial.proposal.operator,
+        "parents": list(trial.proposal.parents),
+        "notes": dict(trial.proposal.notes),
+        "proposed_from": trial.proposed_from,
+        "strategy": trial.strategy,
+        "strategy_version": trial.strategy_version,
+        "values": counts,
+        "violation": trial.violation,
+        "evaluations": [_evaluation_json(new) for new in trial.evaluations],
+    }
+
+
+def _stored_trial(row: tuple[object, ...]) -> StoredTrial:
+    number, architecture, operator, parents, notes, proposed_from, strategy, version = row
+    assert isinstance(architecture, Mapping)
+    assert isinstance(parents, list)
+    assert isinstance(notes, Mapping)
+    return StoredTrial(
+        number=TrialNumber(int(str(number))),
+        proposal=Proposal(
+            architecture=Architecture.from_value(architecture),
+            operator=str(operator),
+            parents=tuple(TrialNumber(parent) for parent in parents),
+            notes=notes,
+        ),
+        proposed_from=LearnedSeq(int(str(proposed_from))),
+        strategy=str(strategy),
+        strategy_version=str(version),
+    )
+
+
+def _fact(row: tuple[object, ...]) -> Fact:
+    seq, kind, number, state, values, violation = row
+    assert isinstance(seq, int)
+    assert isinstance(number, int)
+    assert isinstance(values, Mapping)
+    assert isinstance(violation, float)
+    return Fact(
+        seq=LearnedSeq(seq),
+        kind=str(kind),
+        trial=TrialNumber(number),
+        state=State(str(state)),
+        values=values,
+        violation=violation,
+    )
+
+
+def study_of(row: tuple[object, ...]) -> Study:
+    """A study from the columns of `studies_open.sql`."""
+    id_, name, spec, data, state, used_s, strategy_version, reference = row
+    assert isinstance(id_, int)
+    assert isinstance(spec, Mapping)
+    assert isinstance(used_s, float)
+    assert isinstance(reference, Mapping)
+    return Study(
+        id=StudyId(id_),
+        name=str(name),
+        spec=spec_from_json(spec),
+        data=None if data is None else data_of(data),
+        state=StudyState(str(state)),
+        used_s=used_s,
+        strategy_version=None if strategy_version is None else str(strategy_version),
+        reference=reference,
+    )
+
+
+def data_of(value: object) -> DataFacts:
+    """DataFacts from its JSON."""
+    assert isinstance(value, Mapping)
+    return DataFacts(**{**value, "input_shape": tuple(value["input_shape"])})

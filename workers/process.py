@@ -1,0 +1,159 @@
+"""ChildProcess: the evaluating child as its worker sees it: started, spoken to, listened to, killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from workers.assignment import Json
+from workers.control import Control
+from workers.wire import Wire
+
+KEEP_LOG_BYTES = 64 * 1024
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+_SECRETS = ("NASD_DATABASE_URL", "NASD_REDIS_URL", "PGPASSWORD")  # users' code has no business with them
+_MIB = 1 << 20
+
+
+class ChildProcess:
+    """One running child, in a session of its own.
+
+    Attributes:
+        n_evaluations: that it answered.
+        has_torch: it imports torch, at its start or since.
+    """
+
+    def __init__(self, *, warm: bool, lock_directory: Path, wake: int | None = None) -> None:
+        """Start it.
+
+        Args:
+            warm: import torch at once.
+            lock_directory: of the host's measuring lock.
+            wake: a file descriptor that ends a wait when it becomes readable.
+        """
+        self.n_evaluations = 0
+        self.has_torch = warm
+        self.born_at = time.monotonic()
+        self.known_studies: set[int] = set()
+        self.control, control_fd = Control.create()
+        ours, theirs = socket.socketpair()
+        self._wire = Wire(ours)
+        try:
+            self._process = _start(theirs.fileno(), control_fd, warm=warm, lock_directory=lock_directory)
+        finally:
+            theirs.close()
+            os.close(control_fd)
+        self._log = bytearray()
+        assert self._process.stdout is not None
+        self._out = self._process.stdout.fileno()
+        os.set_blocking(self._out, False)
+        self._poll = select.poll()
+        self._poll.register(self._wire.fileno(), select.POLLIN)
+        self._poll.register(self._out, select.POLLIN)
+        if wake is not None:
+            self._poll.register(wake, select.POLLIN)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, messages: list[Json]) -> None:
+        """Raises OSError where the child is gone."""
+        self._wire.send(messages)
+
+    def wait(self, timeout_s: float) -> Any:
+        """The child's next message; None where none came in time or something else happened.
+
+        Raises:
+            EOFError: the child is gone.
+        """
+        for descriptor, _ in self._poll.poll(timeout_s * 1000):
+            if descriptor == self._out:
+                self._read_log()
+            elif descriptor == self._wire.fileno():
+                return self._wire.receive_ready()
+        return None
+
+    def take_log(self) -> str:
+        """The last part of what it printed since the last call."""
+        self._read_log()
+        text = self._log.decode(errors="replace").replace("\x00", "\\0")  # Postgres stores no NUL
+        self._log.clear()
+        return text
+
+    def rss_mib(self) -> float:
+        """Resident memory; 0.0 where it is gone."""
+        try:
+            if sys.platform == "linux":
+                pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+                return pages * os.sysconf("SC_PAGE_SIZE") / _MIB
+            return float(psutil.Process(self.pid).memory_info().rss) / _MIB
+        except (OSError, IndexError, psutil.Error):
+            return 0.0
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Kill it and what it started, at once."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)  # its session's group has its number
+
+    def close(self) -> int:
+        """Kill it where it lives, and free what it held.
+
+        Returns:
+            Its exit status, -n for signal n.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0 if self._process.poll() is not None else 0.05)  # it may be dying by itself
+        self.kill()
+        status = self._process.wait()
+        self._read_log()
+        self._wire.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+        self.control.close()
+        return status
+
+    def _read_log(self) -> None:
+        while True:
+            try:
+                chunk = os.read(self._out, 1 << 16)
+            except (BlockingIOError, ValueError):
+                return
+            if not chunk:  # it closed its output; without this poll() would return at once for ever
+                with contextlib.suppress(KeyError):
+                    self._poll.unregister(self._out)
+                return
+            self._log += chunk
+            del self._log[:-KEEP_LOG_BYTES]
+
+
+def _start(wire: int, control: int, *, warm: bool, lock_directory: Path) -> subprocess.Popen[bytes]:
+    root = str(Path(__file__).resolve().parent.parent)  # wherever this package is, also from a source tree
+    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS} | _ONE_THREAD
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), root)))
+    arguments = [str(wire), str(control), str(os.getpid()), str(int(warm)), str(lock_directory)]
+    return subprocess.Popen(
+        # -P: a folder of the user's named `workers` must not stand in for ours
+        [sys.executable, "-P", "-m", "workers.child", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(wire, control),
+        start_new_session=True,
+        env=environment,
+        bufsize=0,
+    )

@@ -1,0 +1,51 @@
+"""Recipe: a study's specification as the store hands it over, read into values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from nasd.domain.data import DataFacts
+from nasd.domain.measurement import Stage
+from nasd.domain.study import StudySpec
+from nasd.errors import NasdError, WorldFault
+from nasd.studyfile import spec_from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that an evaluation needs beside its assignment."""
+
+    spec: StudySpec
+    data: DataFacts | None
+
+    @classmethod
+    def read(cls, value: Mapping[str, object]) -> Recipe:
+        """From `{"spec": ..., "data": ... or null}`.
+
+        Raises:
+            WorldFault: this version of the program can't read it.
+        """
+        try:
+            data = value.get("data")
+            spec = spec_from_json(cast("dict[str, Any]", value["spec"]))
+            return cls(spec, _facts(cast("Mapping[str, Any]", data)) if data else None)
+        except (NasdError, KeyError, TypeError, ValueError) as error:
+            raise WorldFault(
+                "recipe_unreadable", f"the study's recipe can't be read here ({error}); use the controller's version"
+            ) from error
+
+    def time_limit_s(self, stage: Stage) -> float | None:
+        """The study file's own limit for one evaluation of `stage`."""
+        if stage is Stage.TRAIN:
+            return self.spec.train.time_limit_s
+        if stage is Stage.RUN and self.spec.evaluation is not None:
+            return self.spec.evaluation.time_limit_s
+        return None
+
+
+def _facts(value: Mapping[str, Any]) -> DataFacts:
+    fields = dict(value)
+    fields["input_shape"] = tuple(fields["input_shape"])
+    return DataFacts(**fields)
