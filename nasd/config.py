@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     home: Path | None = None  # None: .nasd beside the study
     role_prefix: str = Field(default="nasd", pattern=r"^[a-z][a-z0-9_]{0,20}$")
     metrics_port: int | None = Field(default=None, ge=0, le=65535)  # of the controller; None: no server, 0: any free
+    parent: int | None = None  # process whose end ends this one; set by `nasd run` for its children
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     lease: LeaseSettings = LeaseSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -55,7 +55,7 @@ def template(admin_url: str, passwords: dict[str, str]) -> Iterator[str]:
         connection.execute(f"drop database if exists {name} with (force)")
         connection.execute(f"create database {name}")
     migrate.upgrade(at_database(admin_url, name), role_prefix="nasd")
-    migrate.set_passwords(admin_url, passwords, role_prefix="nasd")
+    migrate.set_passwords(admin_url, passwords)
     yield name
 
 
@@ -67,9 +67,7 @@ def copy_of(name: str, admin_url: str, urls: dict[str, str]) -> Iterator[Databas
         connection.execute(f"drop database if exists {fresh} with (force)")
         connection.execute(f"create database {fresh} template {name}")
         connection.execute(f"alter database {fresh} set search_path = nasd, public")
-    yield Database(
-        admin=at_database(admin_url, fresh), **{role: at_database(url, fresh) for role, url in urls.items()}
-    )
+    yield Database(admin=at_database(admin_url, fresh), **{role: at_database(url, fresh) for role, url in urls.items()})
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(f"drop database if exists {fresh} with (force)")
 
@@ -90,16 +88,26 @@ class Scene:
     def study(self, name: str = "study") -> StudyId:
         spec = StudySpec(
             name=name,
-            objectives={"val_error": ObjectiveSpec(), "latency_ms": ObjectiveSpec(on=("local",)), "params": ObjectiveSpec()},
+            objectives={
+                "val_error": ObjectiveSpec(),
+                "latency_ms": ObjectiveSpec(on=("local",)),
+                "params": ObjectiveSpec(),
+            },
             budget=BudgetSpec(trials=10),
         )
         return self.studies.create(spec, None)
 
     def trial(
-        self, study: StudyId, number: int = 0, *, stages: tuple[Stage, ...] = (Stage.MEASURE, Stage.TRAIN), violation: float = 0.0
+        self,
+        study: StudyId,
+        number: int = 0,
+        *,
+        stages: tuple[Stage, ...] = (Stage.MEASURE, Stage.TRAIN),
+        violation: float = 0.0,
     ) -> None:
         evaluations = tuple(
-            NewEvaluation(stage=stage, device_kind=LOCAL, priority=10 if stage is Stage.MEASURE else 0) for stage in stages
+            NewEvaluation(stage=stage, device_kind=LOCAL, priority=10 if stage is Stage.MEASURE else 0)
+            for stage in stages
         )
         proposal = Proposal(architecture=Architecture.of("toy", {"n": number}), operator="sample")
         trial = NewTrial(
@@ -116,7 +124,9 @@ class Scene:
         )
         self.trials.apply(self.epoch, Step(study=study, trials=(trial,)))
 
-    def worker(self, name: str = "w", stages: tuple[Stage, ...] = tuple(Stage), studies: tuple[str, ...] = ()) -> WorkerId:
+    def worker(
+        self, name: str = "w", stages: tuple[Stage, ...] = tuple(Stage), studies: tuple[str, ...] = ()
+    ) -> WorkerId:
         info = WorkerInfo(name=name, host="host", device_kind=LOCAL, stages=stages, studies=studies)
         return self.leases.register(info)
 

@@ -7,6 +7,7 @@ and groups exist only in "conv", a skip only from two blocks on, and there is on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from math import exp, log2
 
 import numpy as np
@@ -159,7 +160,7 @@ def evaluate(space: ToySpace, architecture: Architecture) -> dict[str, float]:
     genes, params = architecture.as_dict(), space.counts(architecture)["params"]
     widths = genes["width"]
     is_conv, depth = genes["kind"] == "conv", len(widths)
-    tapered = sum(after <= before for before, after in zip(widths, widths[1:], strict=False)) / max(depth - 1, 1)
+    tapered = sum(after <= before for before, after in pairwise(widths)) / max(depth - 1, 1)
     kernel_fit = sum(kernel == 3 for kernel in genes.get("kernel", ())) / depth
     quality = log2(params) / 17 + 0.35 * tapered + 0.3 * is_conv * kernel_fit + 0.2 * genes.get("skip", False)
     error = 0.04 + 0.86 * exp(-1.9 * quality) + 0.02 * (int(architecture.key[:6], 16) / 0xFFFFFF)

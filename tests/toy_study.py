@@ -1,74 +1,88 @@
-"""Drives a strategy over the toy space as the controller does: several trials in flight, results out of order."""
+"""A study over the toy space whose evaluations are arithmetic: the same architecture always gives the same values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from nasd import strategies
+from nasd.controller.mind import Parts
+from nasd.controller.objectives import history_objectives
+from nasd.domain.architecture import Architecture
+from nasd.domain.data import DataFacts
+from nasd.domain.ids import StudyId
+from nasd.domain.measurement import Stage
+from nasd.domain.seeding import seed_of
+from nasd.domain.study import BudgetSpec, LimitSpec, MeasureSpec, ObjectiveSpec, StrategySpec, StudySpec
+from nasd.ports.trials import Study, StudyState
+from toy_space import ToySpace
 
-import numpy as np
-from toy_space import OBJECTIVES, ToySpace, evaluate
+DATA = DataFacts(
+    name="toy",
+    seed=0,
+    input_shape=(16,),
+    n_classes=10,
+    n_train=10,
+    n_validation=10,
+    n_test=10,
+    majority_error=0.9,
+)
 
-from nasd.domain.history import Fact, History, Proposal
-from nasd.domain.ids import LearnedSeq, TrialNumber
-from nasd.domain.lifecycle import State
-from nasd.domain.objective import Objective
-from nasd.domain.seeding import trial_rng
-from nasd.domain.study import StrategySpec
-from nasd.strategies import build
-from nasd.strategies.base import SearchStrategy
+
+class BoundedToySpace(ToySpace):
+    """The toy space that knows its extremes, so that no test searches for them."""
+
+    def extremes(self) -> dict[str, tuple[float, float]]:
+        return {"params": (136, 400_000), "flops": (272, 3_200_000)}
 
 
-class ToyStudy:
-    """A history, its strategy and a seed; everything random is keyed by the trial's number."""
+SPACE = BoundedToySpace()
+BASELINES = tuple(
+    (name, SPACE.canonical({"kind": "dense", "width": [width] * 2, "skip": False}))
+    for name, width in (("small", 8), ("medium", 32), ("large", 128))
+)
 
-    def __init__(
-        self,
-        use: str,
-        *,
-        seed: int = 0,
-        space: ToySpace | None = None,
-        objectives: Sequence[Objective] = OBJECTIVES[:3],
-        population: int = 20,
-    ) -> None:
-        self.seed, self.space, self.objectives = seed, space or ToySpace(), tuple(objectives)
-        self.spec = StrategySpec(use=use, population=population)
-        self.history = History(self.objectives)
-        self.strategy = self.fresh_strategy()
 
-    def fresh_strategy(self) -> SearchStrategy:
-        return build(self.spec, self.space, self.objectives)
+def toy_spec(
+    *,
+    trials: int | None = 20,
+    time_s: float | None = None,
+    in_flight: int | None = 3,
+    rounds: int = 1,
+    max_params: float | None = None,
+    use: str = "nsga2",
+    baselines: bool = True,
+    seed: int = 0,
+    name: str = "toy",
+) -> StudySpec:
+    return StudySpec(
+        name=name,
+        seed=seed,
+        objectives={"val_error": ObjectiveSpec(), "latency_ms": ObjectiveSpec(), "params": ObjectiveSpec()},
+        limits=() if max_params is None else (LimitSpec(of="params", max=max_params),),
+        measure=MeasureSpec(rounds=rounds),
+        strategy=StrategySpec(use=use, population=6, in_flight=in_flight, baselines=baselines),
+        budget=BudgetSpec(trials=trials, time_s=time_s),
+    )
 
-    def proposal(self, strategy: SearchStrategy | None = None, history: History | None = None) -> Proposal:
-        """What would be proposed next; nothing is stored."""
-        history = self.history if history is None else history
-        number = len(history)
-        return (strategy or self.strategy).propose(history, number, trial_rng(self.seed, number))
 
-    def propose(self) -> TrialNumber:
-        return self.history.add(self.proposal())
+def toy_study(spec: StudySpec, *, id_: int = 1, state: StudyState = StudyState.RUNNING) -> Study:
+    return Study(id=StudyId(id_), name=spec.name, spec=spec, data=DATA, state=state)
 
-    def learn(
-        self,
-        number: TrialNumber,
-        *,
-        values: Mapping[str, float] | None = None,
-        state: State = State.COMPLETED,
-        violation: float = 0.0,
-        kind: str = "result",
-    ) -> None:
-        if values is None:
-            values = evaluate(self.space, self.history.architectures[number])
-        kept = {each.name: values[each.name] for each in self.objectives if each.name in values}
-        seq = LearnedSeq(self.history.learned_seq + 1)
-        self.history.learn(Fact(seq, kind, number, state, kept, violation))
 
-    def run(self, n_trials: int, *, in_flight: int = 8, finish: Callable[[ToyStudy, TrialNumber], None] | None = None):
-        """Propose `n_trials` more, always `in_flight` open, finishing a random open one each time; then drain."""
-        finish = finish or ToyStudy.learn
-        order = np.random.default_rng([self.seed, 1])
-        for _ in range(n_trials):
-            self.propose()
-            if self.history.n_in_flight >= in_flight:
-                finish(self, TrialNumber(int(order.choice(self.history.in_flight))))
-        while self.history.n_in_flight:
-            finish(self, TrialNumber(int(order.choice(self.history.in_flight))))
-        return self
+def toy_parts(study: Study, *, space: ToySpace = SPACE) -> Parts:
+    spec = study.spec
+    return Parts(
+        study=study.id,
+        spec=spec,
+        space=space,
+        strategy=strategies.build(spec.strategy, space, history_objectives(spec)),
+        baselines=BASELINES if spec.strategy.baselines else (),
+        data=study.data,
+    )
+
+
+def toy_values(architecture: Architecture, stage: Stage, *, round_: int = 1) -> dict[str, float]:
+    """What a device would measure; each round another latency."""
+    noise = seed_of(architecture.key, stage.value, round_) / 2**63
+    params = SPACE.counts(architecture)["params"]
+    if stage is Stage.MEASURE:
+        return {"latency_ms": round(0.1 + params / 1e4 * (1 + 0.1 * noise), 4)}
+    return {"val_error": round(1 / (1 + params**0.25) + 0.1 * noise, 3)}

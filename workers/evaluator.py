@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nasd.config import WorkerSettings
@@ -36,11 +37,8 @@ class _Watch:
     began: float
     running_since: float | None = None
     told_at: float | None = None
-    checked_oom_at: float = 0.0
-    n_oom_kills: int = 0
     verdict: Verdict | None = None
     is_stopped: bool = False
-    conditions: Mapping[str, float] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -71,6 +69,7 @@ class Evaluator:
         self._is_stopping, self._lock_directory, self._min_life_s = is_stopping, lock_directory, min_life_s
         self._child: ChildProcess | None = None
         self._base_rss_mib: dict[Stage, float] = {}
+        self._n_oom_kills, self._counted_at = 0, 0.0
         self.n_children = 0
         self.n_deaths = 0
 
@@ -114,17 +113,23 @@ class Evaluator:
         """Tell the running evaluation, if there is one, what to do at its next step boundary."""
         child = self._child
         if child is not None:
-            child.control.order = order
+            with contextlib.suppress(ValueError):  # it ended a moment ago
+                child.control.order = order
 
     def progress(self) -> dict[str, object]:
         """How far the running evaluation is."""
         child = self._child
-        return {} if child is None else {"step": child.control.step, "paused_s": round(child.control.paused_s, 3)}
+        with contextlib.suppress(ValueError):  # it ended a moment ago
+            if child is not None:
+                return {"step": child.control.step, "paused_s": round(child.control.paused_s, 3)}
+        return {}
 
     def paused_s(self) -> float:
         """Of the running or last evaluation."""
         child = self._child
-        return 0.0 if child is None else child.control.paused_s
+        with contextlib.suppress(ValueError):
+            return 0.0 if child is None else child.control.paused_s
+        return 0.0
 
     def kill(self) -> None:
         """Kill the child at once, from a signal handler too."""
@@ -163,8 +168,8 @@ class Evaluator:
         if watch.verdict is None and (found := self._over_limit(child, watch, now)):
             watch.verdict = found
             child.kill()
-        if now - watch.checked_oom_at > _OOM_EVERY_S and child.is_alive():
-            watch.checked_oom_at, watch.n_oom_kills = now, n_oom_kills()
+        if now - self._counted_at > _OOM_EVERY_S and child.is_alive():
+            self._count_oom_kills()
 
     def _over_limit(self, child: ChildProcess, watch: _Watch, now: float) -> Verdict | None:
         if watch.running_since is None and child.control.is_running:
@@ -182,13 +187,14 @@ class Evaluator:
 
     def _of_death(self, child: ChildProcess, watch: _Watch) -> Outcome | None:
         paused_s = child.control.paused_s
-        oom_killed = n_oom_kills() > watch.n_oom_kills > 0
-        self._drop()
+        oom_killed = n_oom_kills() > self._n_oom_kills
+        self._child = None
+        status = child.close(patience_s=5.0)  # a crash may take a while to be written down
         self.n_deaths += 1
-        found = watch.verdict or verdict.of_death(child.status, watch.stage, oom_killed=oom_killed)
+        found = watch.verdict or verdict.of_death(status, watch.stage, oom_killed=oom_killed)
         logger.warning(
             "evaluating process died",
-            extra={"fields": {"reason": found.reason, "status": child.status, "stopped": watch.is_stopped}},
+            extra={"fields": {"reason": found.reason, "status": status, "stopped": watch.is_stopped}},
         )
         if watch.is_stopped:
             return None
@@ -207,14 +213,15 @@ class Evaluator:
         if self._child is None:
             self._child = ChildProcess(warm=self._warm, lock_directory=self._lock_directory, wake=self._wake)
             self._base_rss_mib.clear()
+            self._count_oom_kills()
             self.n_children += 1
         self._child.control.reset()
         return self._child
 
     def _recycle(self, child: ChildProcess, watch: _Watch) -> None:
         """End the child where it leaks or is old; the next evaluation gets a new one."""
-        child.has_torch |= watch.stage in NEEDS_TORCH
-        self._warm = child.has_torch  # a worker that trains wants torch in the next child too, any other does not
+        child.used_torch |= watch.stage in NEEDS_TORCH
+        self._warm = child.used_torch  # a worker that trains wants torch in the next child too, any other does not
         age_s = time.monotonic() - child.born_at
         is_old = child.n_evaluations >= self._settings.recycle_after and age_s >= self._min_life_s
         is_sample = child.n_evaluations % 16 == 1 or time.monotonic() - watch.began > TICK_S
@@ -225,6 +232,9 @@ class Evaluator:
         if is_old or grown_mib > self._settings.recycle_rss_growth_mib:
             logger.info("child replaced", extra={"fields": {"n": child.n_evaluations, "grown_mib": round(grown_mib)}})
             self._drop()
+
+    def _count_oom_kills(self) -> None:
+        self._counted_at, self._n_oom_kills = time.monotonic(), n_oom_kills()
 
     def _drop(self) -> None:
         child, self._child = self._child, None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def n_oom_kills() -> int:
-    """Kills so far, in this process's control group where it has one, else on the machine; 0 where nothing counts them."""
+    """Kills so far, in this process's control group if it has one, else on the machine; 0 where none are counted."""
     with contextlib.suppress(OSError, ValueError, StopIteration):
         group = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
         events = Path("/sys/fs/cgroup") / group[3:].lstrip("/") / "memory.events"

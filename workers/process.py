@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from workers.assignment import Json
 from workers.control import Control
 from workers.wire import Wire
 
 KEEP_LOG_BYTES = 64 * 1024
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _SECRETS = ("NASD_DATABASE_URL", "NASD_REDIS_URL", "PGPASSWORD")  # users' code has no business with them
 _MIB = 1 << 20
 
@@ -30,7 +30,7 @@ class ChildProcess:
 
     Attributes:
         n_evaluations: that it answered.
-        has_torch: it imports torch, at its start or since.
+        used_torch: for an evaluation.
     """
 
     def __init__(self, *, warm: bool, lock_directory: Path, wake: int | None = None) -> None:
@@ -42,7 +42,7 @@ class ChildProcess:
             wake: a file descriptor that ends a wait when it becomes readable.
         """
         self.n_evaluations = 0
-        self.has_torch = warm
+        self.used_torch = False
         self.born_at = time.monotonic()
         self.known_studies: set[int] = set()
         self.control, control_fd = Control.create()
@@ -54,6 +54,7 @@ class ChildProcess:
             theirs.close()
             os.close(control_fd)
         self._log = bytearray()
+        self._is_closed = False
         assert self._process.stdout is not None
         self._out = self._process.stdout.fileno()
         os.set_blocking(self._out, False)
@@ -82,11 +83,14 @@ class ChildProcess:
                 self._read_log()
             elif descriptor == self._wire.fileno():
                 return self._wire.receive_ready()
+            else:
+                self._poll.unregister(descriptor)  # it stays readable; once is enough to be woken
         return None
 
     def take_log(self) -> str:
         """The last part of what it printed since the last call."""
-        self._read_log()
+        if not self._is_closed:
+            self._read_log()
         text = self._log.decode(errors="replace").replace("\x00", "\\0")  # Postgres stores no NUL
         self._log.clear()
         return text
@@ -109,17 +113,21 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # its session's group has its number
 
-    def close(self) -> int:
+    def close(self, *, patience_s: float = 0.0) -> int:
         """Kill it where it lives, and free what it held.
+
+        Args:
+            patience_s: how long it may take to die by itself.
 
         Returns:
             Its exit status, -n for signal n.
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(0 if self._process.poll() is not None else 0.05)  # it may be dying by itself
+            self._process.wait(patience_s)
         self.kill()
         status = self._process.wait()
         self._read_log()
+        self._is_closed = True
         self._wire.close()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None

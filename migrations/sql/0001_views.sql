@@ -48,7 +48,7 @@ create view nasd.trials as
 select
     s.name as study, t.number as trial, t.state,
     t.architecture -> 'genes' as architecture, t.architecture_key, t.fidelity,
-    t.operator, t.notes ->> 'name' as baseline, t.parents,
+    t.operator, case when t.operator = 'baseline' then t.notes ->> 'name' end as baseline, t.parents,
     (t.values #>> '{val_error,value}')::double precision as val_error,
     (t.values #>> '{val_loss,value}')::double precision as val_loss,
     (t.values #>> '{params,value}')::bigint as params,
@@ -57,7 +57,7 @@ select
     (t.values #>> '{peak_memory_bytes,value}')::double precision::bigint as peak_memory_bytes,
     (t.values #>> '{energy_mj,value}')::double precision as energy_mj,
     t.values as objectives, t.violation, t.reason, t.message, t.seed, s.recipe,
-    exists (select from nasd_core.front_member as f where f.trial_id = t.id and f.left_seq is null) as on_front,
+    exists (select from nasd_core.front_member as f where f.study_id = t.study_id and f.trial_id = t.id and f.left_seq is null) as on_front,
     t.proposed_from, t.learned_seq, t.strategy, t.strategy_version, t.created_at, t.started_at, t.finished_at
 from nasd_core.trial as t join nasd_core.study as s on s.id = t.study_id;
 
@@ -101,10 +101,11 @@ select
     case when w.state = 'left' then 'left'
          when w.last_seen_at < clock_timestamp() - interval '30 seconds' then 'silent' else 'live' end as state,
     w.stages, w.studies,
-    (select count(*) from nasd_core.attempt as a where a.worker_id = w.id) as attempts,
+    coalesce(a.n, 0) as attempts,
     (w.activity ->> 'busy')::double precision as busy_s, (w.activity ->> 'paused')::double precision as paused_s,
     (w.activity ->> 'idle')::double precision as idle_s, w.registered_at, w.last_seen_at, w.facts
-from nasd_core.worker as w;
+from nasd_core.worker as w
+left join (select worker_id, count(*) as n from nasd_core.attempt group by worker_id) as a on a.worker_id = w.id;
 
 create view nasd.pareto_front as
 select

@@ -1,0 +1,1 @@
+"""Floor 5: composition roots. Settings are read, stores and loops wired, and processes started here."""

@@ -68,7 +68,9 @@ def _device() -> str:
 
 
 def _limit_text(limit: Limit) -> str:
-    bounds = (f"{sign} {value:g}" for sign, value in ((">=", limit.minimum), ("<=", limit.maximum)) if value is not None)
+    bounds = (
+        f"{sign} {value:g}" for sign, value in ((">=", limit.minimum), ("<=", limit.maximum)) if value is not None
+    )
     return f"{limit.of} {' and '.join(bounds)}"
 
 

@@ -39,7 +39,9 @@ def init(
             'Leave --data out; the study then uses the data set "digits"'
         )
     if space not in SPACES:
-        raise UserError(f'--space {space}: no such space, or not built in this version. Use one of: {", ".join(SPACES)}')
+        raise UserError(
+            f"--space {space}: no such space, or not built in this version. Use one of: {', '.join(SPACES)}"
+        )
     target = file.with_name(f"{file.name}.toml") if not file.suffix else file
     _write_new(target, files("nasd.cli").joinpath("templates", f"{space}.toml").read_text(encoding="utf-8"))
     print(f"Wrote {target}. Next: nasd plan {target}")

@@ -20,6 +20,9 @@ from nasd.errors import UserError
 COMMANDS: Mapping[str, str] = {
     "init": "nasd.cli.init",
     "plan": "nasd.cli.plan",
+    "run": "nasd.cli.run",
+    "controller": "nasd.cli.controller",
+    "worker": "nasd.cli.worker",
     "doctor": "nasd.cli.doctor",
 }
 MISTAKE = 2

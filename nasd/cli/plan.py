@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 def plan(
     study: Annotated[Path, typer.Argument(help="The study file.")],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers that will search side by side.", show_default="2, or 1 on one core")
+        int | None,
+        typer.Option(min=1, help="Workers that will search side by side.", show_default="2, or 1 on one core"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:

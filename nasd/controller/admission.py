@@ -59,5 +59,5 @@ def target_in_flight(wanted: int | None, *, n_workers: int, evaluation_s: float 
     n_busy = max(1, n_workers)
     if evaluation_s is None or evaluation_s >= FAST_S:
         return n_busy + ceil(n_busy / 2)
-    ahead = MAX_AHEAD if evaluation_s <= 0 else min(MAX_AHEAD, ceil(LEARN_WITHIN_S / evaluation_s))
+    ahead = min(MAX_AHEAD, ceil(LEARN_WITHIN_S / max(evaluation_s, 1e-3)))
     return n_busy * (1 + ahead)

@@ -138,8 +138,9 @@ def new_trial(mind: StudyMind, proposal: Proposal) -> NewTrial:
     spec, strategy = mind.spec, mind.parts.strategy
     counts = mind.parts.space.counts(proposal.architecture)
     overshoot = counted_violation(spec, counts)
-    stages = stage_kinds(spec) if overshoot <= 0 else ()
-    trained = any(stage is not Stage.MEASURE for stage, _ in stage_kinds(spec))
+    needed = stage_kinds(spec)
+    stages = needed if overshoot <= 0 else ()
+    trained = any(stage is not Stage.MEASURE for stage, _ in needed)
     return NewTrial(
         number=mind.next_number,
         proposal=proposal,

@@ -63,7 +63,13 @@ def backoff_s(n_failures: int) -> float:
 
 
 def run_loop(
-    loop: Loop, *, ended: Event, clock: Clock, on_deposed: Callable[[], None], wake: Event | None = None
+    loop: Loop,
+    *,
+    ended: Event,
+    clock: Clock,
+    on_deposed: Callable[[], None],
+    on_failed: Callable[[str], None],
+    wake: Event | None = None,
 ) -> None:
     """Tick until `ended`; survive whatever a tick raises, leave when deposed.
 
@@ -82,12 +88,13 @@ def run_loop(
                 pause_s = loop.tick()
                 n_failures = 0
             except Deposed as error:
-                log.warning("deposed", extra={"loop": loop.name, "epoch": error.epoch})
+                log.warning("deposed", extra={"fields": {"loop": loop.name, "epoch": error.epoch}})
                 on_deposed()
                 return
             except Exception:  # the outermost seam: whatever it was, the next tick starts from rows
                 n_failures += 1
-                log.exception("tick failed", extra={"loop": loop.name, "failures": n_failures})
+                log.exception("tick failed", extra={"fields": {"loop": loop.name, "failures": n_failures}})
+                on_failed(loop.name)
                 loop.reset()
                 clock.wait(ended, backoff_s(n_failures))
                 continue

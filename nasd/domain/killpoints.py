@@ -32,6 +32,12 @@ KILLPOINTS = (
     "store.apply.after_fence",
     "store.apply.before_commit",
     "store.expire.before_commit",
+    "worker.after_lease",
+    "worker.before_spool",
+    "worker.before_finish",
+    "worker.after_finish",
+    "worker.before_give_back",
+    "worker.after_give_back",
 )
 
 _VARIABLE = "NASD_KILLPOINT"

@@ -27,6 +27,10 @@ class DataSpec:
     use: str = "digits"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"data.seed = {self.seed}: must not be negative")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceSpec:

@@ -37,6 +37,7 @@ class Services:
     """A use of the running pair. While it is open the servers stay; closing the last one lets them leave.
 
     A killed holder counts as closed. Where a server dies it is started again under the same address: reconnect.
+    Where the owner itself was killed, `revive` first.
     """
 
     home: Path
@@ -64,6 +65,16 @@ class Services:
         """Role name to password for the three database roles, which the migrations create."""
         names = [f"{self.role_prefix}_{role}" for role in passwords.DATABASE_ROLES]
         return {name: passwords.read(Home(self.home), name) for name in names}
+
+    def revive(self, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Start the pair again where its owner was killed; returns when both servers answer. Costs 5 ms otherwise.
+
+        For reconnecting loops: a server that dies is restarted by the owner, but nobody restarts a killed owner.
+
+        Raises:
+            Unavailable: as `attach`.
+        """
+        _Attaching(Home(self.home), self.lock_fd, time.monotonic() + timeout_s).wait()
 
     def close(self) -> None:
         """Let go; a second call does nothing."""

@@ -67,9 +67,11 @@ def down(home: Path, *, force: bool = False) -> bool:
         if not try_lock(clients_fd) and not force and (users := _users(place)):
             raise Unavailable(f"the services of {place.path} are used by {users}: end that first, or use --force")
         (place / "keep").unlink(missing_ok=True)
-        return _end_owner(place)
+        was_running = _end_owner(place)
+        _end_orphans(place)
     finally:
         os.close(clients_fd)
+    return was_running
 
 
 def status(home: Path) -> ServicesStatus:
@@ -114,6 +116,22 @@ def _end_owner(place: Home) -> bool:
             raise Unavailable(f"the services' owner (pid {pid}) does not end; see {place.services_log}")
         time.sleep(_POLL_S)
     return was_running
+
+
+def _end_orphans(place: Home) -> None:
+    """Wait for servers whose owner was killed; where the system did not end them with it (not Linux), ask them."""
+    deadline = time.monotonic() + _DOWN_LIMIT_S
+    for name in ("postgres", "valkey"):
+        lock, asked = place / f"{name}.lock", False
+        while is_locked(lock):
+            pid = read_pid(lock)
+            if not asked and pid is not None and str(place / name) in command_of(pid):
+                asked = True
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)  # Postgres: fast shutdown; Valkey: as SIGTERM
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{name} (pid {pid}) does not end; see {place.log(name)}")
+            time.sleep(_POLL_S)
 
 
 def _users(place: Home) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,6 @@ import migrations
 
 from nasd.errors import Unavailable
 
-ROLES = ("controller", "worker", "reader")
 _FOLDER = Path(migrations.__file__).parent
 _LOCK = zlib.crc32(b"nasd migrations")  # of pg_advisory_lock
 
@@ -48,7 +48,12 @@ def check(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     Raises:
         Unavailable: it is older (run `nasd db upgrade`) or newer (install a newer nasd).
     """
-    at, newest = current(connection), known()[-1]
+    require(current(connection))
+
+
+def require(at: str | None) -> None:
+    """The same of a revision that was read already (None: nothing of ours is there)."""
+    newest = known()[-1]
     if at == newest:
         return
     if at is None or at in known():
@@ -98,9 +103,10 @@ def upgrade(url: str, *, role_prefix: str) -> tuple[str | None, str]:
     return before, known()[-1]
 
 
-def set_passwords(url: str, passwords: dict[str, str], *, role_prefix: str) -> None:
-    """Let the three roles log in with these passwords (`controller`, `worker`, `reader`); needs CREATEROLE."""
+def set_passwords(url: str, passwords: Mapping[str, str]) -> None:
+    """Let roles log in: role name to password. `url` needs CREATEROLE."""
     with psycopg.connect(url) as connection:
         for role, password in passwords.items():
-            name = sql.Identifier(f"{role_prefix}_{role}")
-            connection.execute(sql.SQL("alter role {} login password {}").format(name, sql.Literal(password)))
+            connection.execute(
+                sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(password))
+            )

@@ -141,9 +141,10 @@ class PgTrialStore:
             }
             for fact, trial_id in zip(step.facts, step.trial_ids, strict=True)
         ]
-        front = [
-            {"device_kind": c.device_kind, "seq": c.seq, "value": c.hypervolume, "size": c.size} for c in step.front
-        ]
+        scores = {  # the last word of a fact counts
+            (c.device_kind, c.seq): {"device_kind": c.device_kind, "seq": c.seq, "value": c.hypervolume, "size": c.size}
+            for c in step.front
+        }
         entered = [{"device_kind": c.device_kind, "seq": c.seq, "number": n} for c in step.front for n in c.entered]
         left = [
             {"device_kind": c.device_kind, "seq": c.seq, "number": n, "why": why}
@@ -157,7 +158,7 @@ class PgTrialStore:
             "facts": json.dumps(facts),
             "trials": json.dumps([_trial_json(trial) for trial in step.trials]),
             "rounds": json.dumps(rounds),
-            "front": json.dumps(front),
+            "front": json.dumps(list(scores.values())),
             "entered": json.dumps(entered),
             "left": json.dumps(left),
             "n_facts": len(step.facts),

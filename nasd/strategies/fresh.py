@@ -17,8 +17,8 @@ _MOST_DRAWS = 2_000_000
 def unproposed(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture:
     """A random architecture that the history does not hold, in flight or not.
 
-    Where samples keep colliding, the space's exact size decides whether anything is left; if so, samples and mutations
-    of random trials alternate until one of the rest turns up.
+    Where samples keep colliding, the history is counted against the space's exact size; if
+    anything is left, samples and mutations of random trials alternate until one of the rest turns up.
 
     Raises:
         SpaceExhausted: every architecture of the space was proposed.
@@ -27,7 +27,7 @@ def unproposed(space: SearchSpace, history: History, rng: np.random.Generator) -
         candidate = space.sample(rng)
         if history.number_of(candidate.key) is None:
             return candidate
-    n_left = space.size - n_proposed(space, history)
+    n_left = space.size - len({architecture.key for architecture in history.architectures})
     if n_left <= 0:
         raise SpaceExhausted(f"all {space.size} architectures of space {space.name} were proposed")
     for _ in range(min(_DRAWS_PER_MEMBER * space.size, _MOST_DRAWS)):
@@ -37,22 +37,6 @@ def unproposed(space: SearchSpace, history: History, rng: np.random.Generator) -
     raise SpaceExhausted(  # only a space that miscounts itself comes here; ending the study beats hanging it
         f"space {space.name} says that {n_left} of its {space.size} architectures are left, but none could be drawn"
     )
-
-
-def n_proposed(space: SearchSpace, history: History) -> int:
-    """How many distinct architectures of `space` the history holds; O(history), asked only near the end of a space."""
-    distinct = {architecture.key: architecture for architecture in history.architectures}
-    if len(distinct) < space.size:
-        return len(distinct)
-    return sum(_is_member(space, architecture) for architecture in distinct.values())
-
-
-def _is_member(space: SearchSpace, architecture: Architecture) -> bool:
-    """Whether it counts towards the space's size: a hand-made trial may lie outside a narrowed space."""
-    try:
-        return space.canonical(architecture.as_dict()).key == architecture.key
-    except ValueError:
-        return False
 
 
 def _neighbour(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture:

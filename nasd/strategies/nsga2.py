@@ -20,7 +20,7 @@ from nasd.domain.space import SearchSpace
 from nasd.strategies.fresh import unproposed
 from nasd.strategies.population import Population
 
-_LITTERS = 8  # pairs of parents tried before a child that exists already is mutated further
+_LITTERS = 3  # pairs of parents tried before a child that exists already is mutated further
 _EXTRA_MUTATIONS = 16
 
 
@@ -60,12 +60,12 @@ class Nsga2:
         """The population, so that a resumed study need not sort all its results again."""
         if self._seq == 0:
             return None
-        return LearnedSeq(self._seq), {**self._settings(), **self._population.to_json()}
+        return LearnedSeq(self._seq), {**self._settings(self._seq), **self._population.to_json()}
 
     def restore(self, learned_seq: LearnedSeq, state: dict[str, object]) -> None:
         """Take over what `cache` gave; a cache of another version or other settings is left aside."""
         self._population, self._seq, self._history = self._empty(), 0, None
-        if any(state.get(key) != value for key, value in self._settings().items()):
+        if any(state.get(key) != value for key, value in self._settings(learned_seq).items()):
             return
         try:
             self._population.load(state)
@@ -74,9 +74,9 @@ class Nsga2:
             return
         self._seq = int(learned_seq)
 
-    def _settings(self) -> dict[str, object]:
+    def _settings(self, seq: int) -> dict[str, object]:
         names = [objective.name for objective in self._objectives]
-        return {"version": self.version, "population": self._capacity, "objectives": names}
+        return {"version": self.version, "population": self._capacity, "objectives": names, "learned_seq": seq}
 
     def _empty(self) -> Population:
         return Population(self._objectives, capacity=self._capacity)
@@ -84,9 +84,7 @@ class Nsga2:
     def _follow(self, history: History) -> None:
         """Consume the facts that are new; start over where `history` isn't the one consumed so far."""
         restored = self._history is None and self._seq > 0
-        extends = self._seq <= len(history.facts) and all(
-            member.number < len(history) for member in self._population.members
-        )
+        extends = self._seq <= len(history.facts) and max(self._population.numbers, default=-1) < len(history)
         if not (extends and (restored or history is self._history)):
             self._population, self._seq = self._empty(), 0
         self._history = history
@@ -118,20 +116,22 @@ class Nsga2:
         return self._space.mutate(mixed, rng), "crossover+mutation"
 
     def _parents(self, rng: np.random.Generator) -> tuple[TrialNumber, ...]:
-        members = self._population.members
-        mother = self._tournament(rng)
-        if len(members) == 1 or rng.random() < self._mutation_only:
-            return (members[mother].number,)
-        father = self._tournament(rng)
+        numbers = self._population.numbers
+        mother = self._tournament(numbers, rng)
+        if len(numbers) == 1 or rng.random() < self._mutation_only:
+            return (mother,)
+        father = self._tournament(numbers, rng)
         if father == mother:
-            father = (mother + 1 + int(rng.integers(len(members) - 1))) % len(members)
-        return members[mother].number, members[father].number
+            father = _another(numbers, numbers.index(mother), rng)
+        return mother, father
 
-    def _tournament(self, rng: np.random.Generator) -> int:
-        """The better of two different members; the first of equals."""
-        standings = self._population.standings()
-        first = int(rng.integers(len(standings)))
-        if len(standings) == 1:
-            return first
-        second = (first + 1 + int(rng.integers(len(standings) - 1))) % len(standings)
-        return second if standings[second] < standings[first] else first
+    def _tournament(self, numbers: Sequence[TrialNumber], rng: np.random.Generator) -> TrialNumber:
+        """The better of two different members."""
+        first = int(rng.integers(len(numbers)))
+        if len(numbers) == 1:
+            return numbers[first]
+        return self._population.winner(numbers[first], _another(numbers, first, rng))
+
+
+def _another(numbers: Sequence[TrialNumber], index: int, rng: np.random.Generator) -> TrialNumber:
+    return numbers[(index + 1 + int(rng.integers(len(numbers) - 1))) % len(numbers)]

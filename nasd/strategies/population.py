@@ -12,7 +12,7 @@ from math import inf, isfinite, nan
 
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.operators.survival.rank_and_crowding.metrics import FunctionalDiversity, calc_crowding_distance
+from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from nasd.domain.history import Fact
@@ -21,11 +21,7 @@ from nasd.domain.lifecycle import State
 from nasd.domain.objective import Objective
 from nasd.domain.scoring import on_scale
 
-Standing = tuple[float, int, float]  # (violation, rank, -crowding): smaller wins
-
 _SORTING = NonDominatedSorting()
-# Equal rows: the first keeps its distance, the others get 0 and are dropped first.
-_CROWDING = FunctionalDiversity(calc_crowding_distance, filter_out_duplicates=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,8 @@ class Population:
         self._objectives = tuple(objectives)
         self._capacity = capacity
         self._members: dict[TrialNumber, Member] = {}
-        self._standings: list[Standing] | None = None
+        self._ranks: dict[TrialNumber, int] | None = None  # of the feasible ones; None: not sorted since the change
+        self._crowding: dict[int, dict[TrialNumber, float]] = {}  # by rank, each where it was asked for
         self.n_results = 0
         self.n_lost = 0
 
@@ -62,8 +59,9 @@ class Population:
         return len(self._members)
 
     @property
-    def members(self) -> tuple[Member, ...]:
-        return tuple(self._members.values())
+    def numbers(self) -> tuple[TrialNumber, ...]:
+        """The members, in the order in which they were learned."""
+        return tuple(self._members)
 
     def learn(self, fact: Fact) -> None:
         """Take in one fact, at once.
@@ -75,20 +73,28 @@ class Population:
         if fact.kind == "result":
             self.n_results += member is not None
             self.n_lost += member is None
+        if member is None and fact.trial not in self._members:
+            return
+        self._ranks, self._crowding = None, {}
         if member is None:
-            if self._members.pop(fact.trial, None) is not None:
-                self._standings = None
+            del self._members[fact.trial]
             return
         self._members[fact.trial] = member  # a dict keeps the place of a key it has already
-        self._standings = None
         if len(self._members) > self._capacity:
-            del self._members[self._worst()]
+            self._drop(self._worst())
 
-    def standings(self) -> Sequence[Standing]:
-        """(violation, rank, -crowding) of each member; the smaller wins. Kept until the next change."""
-        if self._standings is None:
-            self._standings = self._stand()
-        return self._standings
+    def winner(self, first: TrialNumber, second: TrialNumber) -> TrialNumber:
+        """The better of two members by (violation, rank, crowding); `first` of equals."""
+        violations = self._members[first].violation, self._members[second].violation
+        if violations[0] != violations[1]:
+            return first if violations[0] < violations[1] else second
+        if violations[0] > 0:
+            return first
+        ranks = self._ranked()
+        if ranks[first] != ranks[second]:
+            return first if ranks[first] < ranks[second] else second
+        crowding = self._crowding_in(ranks[first])
+        return second if crowding[second] > crowding[first] else first
 
     def _member(self, fact: Fact) -> Member | None:
         losses = tuple(each.sign * fact.values.get(each.name, nan) for each in self._objectives)
@@ -103,35 +109,41 @@ class Population:
 
     def _worst(self) -> TrialNumber:
         """Whom to drop: the most infeasible, else the most crowded of the last rank; of equals the oldest."""
-        members = self.members
-        violations = [member.violation for member in members]
-        if max(violations) > 0:
-            return members[int(np.argmax(violations))].number
-        losses = self._losses(members)
-        last = _SORTING.do(losses)[-1]
-        crowding = _CROWDING.do(on_scale(losses[last], self._objectives))
-        return members[int(last[np.argmin(crowding)])].number
+        worst = max(self._members.values(), key=lambda member: member.violation)  # the first of equals
+        if worst.violation > 0:
+            return worst.number
+        crowding = self._crowding_in(max(self._ranked().values()))
+        return min(crowding, key=lambda each: crowding[each])  # the first of equals
 
-    def _stand(self) -> list[Standing]:
-        members = self.members
-        standings: list[Standing] = [(member.violation, 0, 0.0) for member in members]
-        feasible = [index for index, member in enumerate(members) if member.violation == 0]
-        losses = self._losses([members[index] for index in feasible])
-        for rank, front in enumerate(_SORTING.do(losses)):
-            crowding = _CROWDING.do(on_scale(losses[front], self._objectives))
-            for row, distance in zip(front, crowding, strict=True):
-                standings[feasible[row]] = (0.0, rank, -float(distance))
-        return standings
+    def _drop(self, number: TrialNumber) -> None:
+        """One of the last rank, or an infeasible one, leaves: the ranks of the others stand."""
+        del self._members[number]
+        if self._ranks is not None and number in self._ranks:
+            self._crowding.pop(self._ranks.pop(number), None)
 
-    def _losses(self, members: Sequence[Member]) -> NDArray[np.float64]:
-        return np.array([member.losses for member in members], dtype=np.float64).reshape(-1, len(self._objectives))
+    def _ranked(self) -> dict[TrialNumber, int]:
+        if self._ranks is None:
+            feasible = [member for member in self._members.values() if member.violation == 0]
+            losses = np.array([member.losses for member in feasible], dtype=np.float64)
+            fronts = _SORTING.do(losses.reshape(-1, len(self._objectives)))
+            self._ranks = {feasible[row].number: rank for rank, front in enumerate(fronts) for row in front.tolist()}
+        return self._ranks
+
+    def _crowding_in(self, rank: int) -> dict[TrialNumber, float]:
+        """Crowding distances within one rank, in the order in which its members were learned."""
+        if rank not in self._crowding:
+            ranks = self._ranked()
+            numbers = [number for number in self._members if ranks.get(number) == rank]
+            losses = np.array([self._members[number].losses for number in numbers], dtype=np.float64)
+            self._crowding[rank] = dict(zip(numbers, _crowding_of(on_scale(losses, self._objectives)), strict=True))
+        return self._crowding[rank]
 
     def to_json(self) -> dict[str, object]:
         """Exact; NaN and inf become null, which JSON can hold."""
         return {
             "numbers": list(self._members),
-            "losses": [[_or_none(loss) for loss in member.losses] for member in self.members],
-            "violations": [_or_none(member.violation) for member in self.members],
+            "losses": [[_or_none(loss) for loss in member.losses] for member in self._members.values()],
+            "violations": [_or_none(member.violation) for member in self._members.values()],
             "n_results": self.n_results,
             "n_lost": self.n_lost,
         }
@@ -151,6 +163,22 @@ class Population:
             self._members[trial] = Member(trial, values, _number(violation, inf))
         self.n_results = int(_number(state["n_results"], nan))
         self.n_lost = int(_number(state["n_lost"], nan))
+
+
+def _crowding_of(rows: NDArray[np.float64]) -> list[float]:
+    """Each row's crowding distance; of equal rows the first keeps its own and the others have 0, as in pymoo.
+
+    pymoo's wrapper finds equal rows by all their distances, which takes as long as everything else here together.
+    """
+    first: dict[tuple[float, ...], int] = {}
+    for index, row in enumerate(rows.tolist()):
+        first.setdefault(tuple(row), index)
+    unique = list(first.values())
+    distances = [inf] * len(unique) if len(unique) <= 2 else calc_crowding_distance(rows[unique]).tolist()
+    crowding = [0.0] * len(rows)
+    for index, distance in zip(unique, distances, strict=True):
+        crowding[index] = distance
+    return crowding
 
 
 def _or_none(value: float) -> float | None:

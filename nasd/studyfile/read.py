@@ -141,7 +141,9 @@ def _unwrap_choices(fields: Table) -> None:
     """`width = { choice = [128, 256], ordered = true }` says no more than `width = [128, 256]`."""
     space = fields.get("space")
     params = space.get("params") if isinstance(space, dict) else None
-    for name, options in params.items() if isinstance(params, dict) else ():
+    if not isinstance(params, dict):
+        return
+    for name, options in params.items():
         if isinstance(options, dict) and "choice" in options and options.keys() <= {"choice", "ordered"}:
             params[name] = options["choice"]
 

@@ -1,4 +1,4 @@
-"""Every Prometheus series of the project, declared once. Labels have few values: study, device kind, state; never an id.
+"""Every Prometheus series of the project, declared once. Labels have few values (study, device kind, state), no ids.
 
 One set belongs to one registry, which its process makes and passes on: there is no global one.
 """

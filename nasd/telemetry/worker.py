@@ -32,9 +32,7 @@ class WorkerTelemetry:
         if stats is not None:
             self._series.busy_fraction.set_function(lambda: busy_fraction(stats().activity_s))
             for activity in ("busy", "paused", "idle"):
-                self._series.activity_s.labels(activity).set_function(
-                    lambda activity=activity: float(stats().activity_s.get(activity, 0.0))
-                )
+                self._series.activity_s.labels(activity).set_function(_reader(stats, activity))
 
     def evaluated(self, stage: Stage, outcome: OutcomeKind | None, seconds: float) -> None:
         """An evaluation ended; `outcome` is None where it was given back or its result refused."""
@@ -50,3 +48,7 @@ def busy_fraction(activity_s: Mapping[str, float]) -> float:
     """Busy over busy and idle seconds: pauses for another's measurement count on neither side; 0.0 before the first."""
     busy, idle = activity_s.get("busy", 0.0), activity_s.get("idle", 0.0)
     return busy / (busy + idle) if busy + idle > 0 else 0.0
+
+
+def _reader(stats: Callable[[], WorkerStats], activity: str) -> Callable[[], float]:
+    return lambda: float(stats().activity_s.get(activity, 0.0))

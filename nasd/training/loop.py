@@ -57,18 +57,9 @@ def train(
         watch = LossWatch(
             n_classes=split.n_classes, keep=data.batches_per_epoch, every=1 if device.type == "cpu" else 50
         )
-        paused_s, started = 0.0, time.perf_counter()
-        optimiser = _optimiser(module, spec.train)
-        for step, index in zip(range(steps), data.batches(seed), strict=False):
-            before = time.perf_counter()
-            at_step(step)
-            paused_s += time.perf_counter() - before
-            rate = learning_rate(step, steps, peak=spec.train.lr, warmup=spec.train.warmup)
-            watch.add(_step(module, optimiser, data, index, rate))
-        train_loss = watch.close()
+        seconds = _fit(module, data, spec.train, watch, seed=seed, steps=steps, at_step=at_step)
+        train_losses = watch.close()
         validation = _validate(module, data)
-        synchronise(device)
-        seconds = time.perf_counter() - started - paused_s
     conditions = {
         **versions(),
         "device": str(device),
@@ -83,7 +74,31 @@ def train(
         "data": {"name": split.name, "sha256": dict(split.sha256)},
         "seconds": round(seconds, 4),
     }
-    return measurements(train_loss, validation, conditions)
+    return measurements(train_losses, validation, conditions)
+
+
+def _fit(
+    module: nn.Module,
+    data: _Data,
+    recipe: TrainSpec,
+    watch: LossWatch,
+    *,
+    seed: int,
+    steps: int,
+    at_step: Callable[[int], None],
+) -> float:
+    """All optimiser steps; the seconds they took without those that `at_step` kept us waiting."""
+    optimiser = _optimiser(module, recipe)
+    paused_s, started = 0.0, time.perf_counter()
+    for step, index in zip(range(steps), data.batches(seed), strict=False):
+        before = time.perf_counter()
+        at_step(step)
+        paused_s += time.perf_counter() - before
+        watch.add(
+            _step(module, optimiser, data, index, learning_rate(step, steps, peak=recipe.lr, warmup=recipe.warmup))
+        )
+    synchronise(data.train_x.device)
+    return time.perf_counter() - started - paused_s
 
 
 @dataclass(frozen=True, slots=True)

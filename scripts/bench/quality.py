@@ -16,8 +16,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
+from toy_search import ToySearch
 from toy_space import OBJECTIVES, ToySpace
-from toy_study import ToyStudy
 
 from nasd.domain.extremes import count_extremes
 from nasd.domain.scoring import ScoringBox, box_for, hypervolume
@@ -43,7 +43,7 @@ def scores(use: str, *, seeds: int, trials: int, in_flight: int, n_objectives: i
     objectives = OBJECTIVES[:n_objectives]
     return [
         hypervolume(
-            box, ToyStudy(use, seed=seed, objectives=objectives).run(trials, in_flight=in_flight).history.losses
+            box, ToySearch(use, seed=seed, objectives=objectives).run(trials, in_flight=in_flight).history.losses
         )
         for seed in range(seeds)
     ]

@@ -37,7 +37,7 @@ def remember(services: Services, value: int) -> None:
     valkey = redis.from_url(services.redis_url("controller"))
     pinned = valkey.client()  # WAITAOF speaks of the writes of its own connection
     pinned.rpush("kept", value)
-    assert 1 == pinned.execute_command("WAITAOF", 1, 0, 5000)[0]
+    assert pinned.execute_command("WAITAOF", 1, 0, 5000)[0] == 1
     pinned.close()
     valkey.close()
 
@@ -51,6 +51,12 @@ def remembered(services: Services) -> tuple[list[int], list[int]]:
     return rows, keys
 
 
+def kill_owner(home: Path, wait_until) -> None:
+    """Kill it and wait until the kernel has freed its lock; its servers may still be going."""
+    os.kill(status(home).owner_pid, signal.SIGKILL)
+    wait_until(lambda: not status(home).is_running, what="the owner's end")
+
+
 def is_alive(pid: int | None) -> bool:
     return pid is not None and command_of(pid) != ""
 
@@ -60,7 +66,7 @@ def test_killed_owner_leaves_no_orphan_and_loses_no_row(home, wait_until):
     with attach(home) as services:
         remember(services, 1)
         before = status(home)
-        os.kill(before.owner_pid, signal.SIGKILL)
+        kill_owner(home, wait_until)
 
         wait_until(
             lambda: not (is_alive(before.postgres_pid) or is_alive(before.valkey_pid)),
@@ -68,20 +74,31 @@ def test_killed_owner_leaves_no_orphan_and_loses_no_row(home, wait_until):
             what="the end of both servers",
         )
         with attach(home) as again:
-            assert ([1], [1]) == remembered(again)
-            assert ([1], [1]) == remembered(services)  # the address stands: reconnecting is enough
+            assert remembered(again) == ([1], [1])
+            assert remembered(services) == ([1], [1])  # the address stands: reconnecting is enough
 
 
-def test_owner_killed_and_replaced_at_once(home):
+def test_owner_killed_and_replaced_at_once(home, wait_until):
     """The next command does not wait for the old servers to be gone; the new owner has to."""
     with attach(home) as services:
         remember(services, 1)
         for value in (2, 3, 4):
-            os.kill(status(home).owner_pid, signal.SIGKILL)
+            kill_owner(home, wait_until)
             with attach(home) as again:
                 remember(again, value)
 
-        assert ([1, 2, 3, 4], [1, 2, 3, 4]) == remembered(services)
+        assert remembered(services) == ([1, 2, 3, 4], [1, 2, 3, 4])
+
+
+def test_client_revives_the_pair_of_a_killed_owner(home, wait_until):
+    """A controller in mid-study must not need a new command to get its database back."""
+    with attach(home) as services:
+        remember(services, 1)
+        kill_owner(home, wait_until)
+
+        services.revive()
+
+        assert remembered(services) == ([1], [1])
 
 
 @pytest.mark.parametrize("victims", [("postgres_pid",), ("valkey_pid",), ("postgres_pid", "valkey_pid")])
@@ -99,19 +116,20 @@ def test_owner_restarts_a_killed_server(home, wait_until, victims):
 
         wait_until(is_replaced)
         assert before.owner_pid == status(home).owner_pid
-        assert ([1], [1]) == remembered(services)
+        assert remembered(services) == ([1], [1])
 
 
-def test_everything_killed_at_once_starts_again(home):
+def test_everything_killed_at_once_starts_again(home, wait_until):
     """A power cut, as far as processes can play one."""
     with attach(home) as services:
         remember(services, 1)
         now = status(home)
-        for pid in (now.owner_pid, now.postgres_pid, now.valkey_pid):
+        for pid in (now.postgres_pid, now.valkey_pid):
             os.kill(pid, signal.SIGKILL)
+        kill_owner(home, wait_until)
 
         with attach(home) as again:
-            assert ([1], [1]) == remembered(again)
+            assert remembered(again) == ([1], [1])
 
 
 def test_stale_pid_file_naming_a_live_foreign_process_is_no_obstacle(home):
@@ -120,8 +138,8 @@ def test_stale_pid_file_naming_a_live_foreign_process_is_no_obstacle(home):
         remember(services, 1)
         now = status(home)
         stale = (home / "postgres" / "postmaster.pid").read_text()
-        for pid in (now.owner_pid, now.postgres_pid):
-            os.kill(pid, signal.SIGKILL)
+        os.kill(now.postgres_pid, signal.SIGKILL)
+        os.kill(now.owner_pid, signal.SIGKILL)
     down(home, force=True)
     data = (home / "postgres").stat()
     bystander = subprocess.Popen(["sleep", "100"], user=data.st_uid if os.geteuid() == 0 else None)
@@ -132,7 +150,7 @@ def test_stale_pid_file_naming_a_live_foreign_process_is_no_obstacle(home):
         (home / "postgres.lock").write_text(str(bystander.pid))
 
         with attach(home) as services:
-            assert ([1], [1]) == remembered(services)
+            assert remembered(services) == ([1], [1])
         assert bystander.poll() is None
     finally:
         bystander.kill()
@@ -144,13 +162,13 @@ def test_owner_killed_while_the_data_folder_is_made(home, wait_until):
     client = subprocess.Popen(
         [sys.executable, "-c", CLIENT, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    wait_until(lambda: (home / "postgres.new" / "PG_VERSION").exists(), what="the beginning of initdb")
+    wait_until((home / "postgres.new" / "PG_VERSION").exists, what="the beginning of initdb")
     os.kill(int((home / "owner.lock").read_text()), signal.SIGKILL)
 
-    assert "attached\n" == client.stdout.readline()  # by itself: it saw that the owner was gone
+    assert client.stdout.readline() == "attached\n"  # by itself: it saw that the owner was gone
     with attach(home) as services:
         remember(services, 1)
-        assert ([1], [1]) == remembered(services)
+        assert remembered(services) == ([1], [1])
     client.communicate()
 
 
@@ -159,7 +177,7 @@ def test_killed_client_counts_as_gone(home, wait_until):
     client = subprocess.Popen(
         [sys.executable, "-c", CLIENT, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert "attached\n" == client.stdout.readline()
+    assert client.stdout.readline() == "attached\n"
     before = status(home)
     client.kill()
     client.communicate()

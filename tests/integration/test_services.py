@@ -87,21 +87,21 @@ def test_four_processes_at_once_share_one_owner(home, clients):
     """`nasd run` starts its controller and workers together: a second pair would split the truth."""
     started = [clients.start(home) for _ in range(4)]
 
-    assert ["attached\n"] * 4 == [client.stdout.readline() for client in started]
+    assert [client.stdout.readline() for client in started] == ["attached\n"] * 4
     log = Home.at(home).services_log.read_text()
-    assert 1 == log.count("postgres is ready")
-    assert 1 == log.count("valkey is ready")
+    assert log.count("postgres is ready") == 1
+    assert log.count("valkey is ready") == 1
 
 
 def test_database_and_password_protected_roles_are_there(services):
     """Everything else is built on these addresses."""
     admin = services.database_url("admin")
 
-    assert [("nasd", "postgres", "on", "on", "UTF8")] == query(
+    assert query(
         admin,
         "select current_database(), current_user, current_setting('fsync'), current_setting('synchronous_commit'),"
         " current_setting('server_encoding')",
-    )
+    ) == [("nasd", "postgres", "on", "on", "UTF8")]
     with pytest.raises(psycopg.OperationalError, match="no password supplied"):
         psycopg.connect(f"postgresql://postgres@/nasd?host={services.run_dir}", passfile="/dev/null")
     assert {"nasd_controller", "nasd_worker", "nasd_reader"} == set(services.role_passwords())
@@ -116,7 +116,7 @@ def test_passwords_of_the_role_files_open_the_database(services):
         connection.execute(f"create role nasd_worker login password '{hashed}'")
         connection.commit()
         try:
-            assert [("nasd_worker",)] == query(services.database_url("worker"), "select current_user")
+            assert query(services.database_url("worker"), "select current_user") == [("nasd_worker",)]
         finally:
             connection.execute("drop role nasd_worker")
 
@@ -129,7 +129,7 @@ def test_worker_runs_rq_jobs_and_nothing_dangerous(services):
 
     SimpleWorker(["nasd:test"], connection=worker, serializer=JSONSerializer).work(burst=True)
 
-    assert 5 == job.return_value(refresh=True)
+    assert job.return_value(refresh=True) == 5
     for forbidden in (["FLUSHALL"], ["CONFIG", "GET", "*"], ["SET", "other", "1"], ["KEYS", "*"], ["ACL", "LIST"]):
         with pytest.raises(redis.exceptions.NoPermissionError):
             worker.execute_command(*forbidden)
@@ -149,27 +149,27 @@ def test_secrets_are_private_files_and_on_no_command_line(home, clients):
     seen = []
     while not (home / "state.json").exists() or '"ready"' not in (home / "state.json").read_text():
         seen.append(command_lines())
-    assert "attached\n" == client.stdout.readline()
+    assert client.stdout.readline() == "attached\n"
     seen.append(command_lines())
 
     secrets = list((home / "secrets").iterdir())
 
-    assert 7 == len(secrets)
+    assert len(secrets) == 7
     assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in secrets}
-    assert 0o700 == stat.S_IMODE((home / "secrets").stat().st_mode)
-    assert [] == [file.name for file in secrets if file.read_text().strip() in "\n".join(seen)]
+    assert stat.S_IMODE((home / "secrets").stat().st_mode) == 0o700
+    assert [file.name for file in secrets if file.read_text().strip() in "\n".join(seen)] == []
     for folder in ("postgres", "valkey", "run"):
-        assert 0o700 == stat.S_IMODE((home / folder).stat().st_mode)
+        assert stat.S_IMODE((home / folder).stat().st_mode) == 0o700
 
 
 def test_owner_leaves_with_the_last_client_and_not_before(home, clients, wait_until):
     """One `nasd run` ending must not take the database from another."""
     first, second = clients.start(home), clients.start(home)
-    assert ["attached\n"] * 2 == [first.stdout.readline(), second.stdout.readline()]
+    assert [first.stdout.readline(), second.stdout.readline()] == ["attached\n"] * 2
     with attach(home) as mine:
         clients.end(first)
         clients.end(second)
-        assert [(1,)] == query(mine.database_url("admin"), "select 1")
+        assert query(mine.database_url("admin"), "select 1") == [(1,)]
         before = status(home)
 
     wait_until(lambda: not status(home).is_running)
@@ -184,7 +184,7 @@ def test_client_that_comes_while_the_owner_leaves_gets_working_services(home, wa
         wait_until(lambda: not (home / "state.json").exists(), what="the owner's leaving")
 
         with attach(home) as services:
-            assert [(1,)] == query(services.database_url("admin"), "select 1")
+            assert query(services.database_url("admin"), "select 1") == [(1,)]
 
 
 def test_up_stays_without_clients_until_down(home, wait_until):
@@ -206,7 +206,7 @@ def test_up_stays_without_clients_until_down(home, wait_until):
 def test_down_names_who_uses_the_services_unless_forced(home, clients):
     """Ending a search by accident costs its owner an evening."""
     client = clients.start(home)
-    assert "attached\n" == client.stdout.readline()
+    assert client.stdout.readline() == "attached\n"
 
     if sys.platform == "linux":
         with pytest.raises(Unavailable, match=f"used by pid {client.pid} "):
@@ -230,7 +230,7 @@ def test_warm_attach_takes_no_noticeable_time(services):
 
 def test_nearly_full_disk_is_refused_before_anything_is_begun(home):
     """A database that meets a full disk in mid-study stops."""
-    with pytest.raises(Unavailable, match="MiB are free on the disk of .* NASD_HOME"):
+    with pytest.raises(Unavailable, match=r"MiB are free on the disk of .* NASD_HOME"):
         require_space(home, min_free_bytes=2**62)
     assert not home.exists()
 
@@ -243,6 +243,7 @@ def test_home_of_another_user_is_refused_in_one_sentence(home):
 
     with pytest.raises(Unavailable, match=r"belongs to user 12345 and you are 'root'.*NASD_HOME"):
         attach(home)
+    home.rmdir()
 
 
 @needs_root
@@ -269,9 +270,9 @@ def test_long_home_path_gets_a_short_private_socket_folder(home):
     deep = home / ("d" * 60) / ("e" * 60)
 
     with attach(deep) as services:
-        assert [(1,)] == query(services.database_url("admin"), "select 1")
+        assert query(services.database_url("admin"), "select 1") == [(1,)]
         assert services.run_dir.parent == Path("/tmp")
-        assert 0o700 == stat.S_IMODE(services.run_dir.stat().st_mode)
+        assert stat.S_IMODE(services.run_dir.stat().st_mode) == 0o700
         redis.from_url(services.redis_url("worker")).close()
     down(deep, force=True)
     shutil.rmtree(services.run_dir)
@@ -319,8 +320,8 @@ def test_programs_are_copied_where_the_servers_cannot_enter_the_venv(home, tmp_p
     )
     subprocess.run([sys.executable, "-S", "-c", code, str(home)], env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, check=True)
 
-    assert 2 == len(list((home / "bin").iterdir()))
-    assert 0o700 == stat.S_IMODE(tmp_path.stat().st_mode)
+    assert len(list((home / "bin").iterdir())) == 2
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
 @needs_root
@@ -378,8 +379,8 @@ def test_status_starts_nothing_and_tells_what_runs(home: Path, wait_until: Calla
     with attach(home):
         now = status(home)
 
-    assert (True, True, False) == (now.is_running, now.is_ready, now.is_kept)
-    assert ("18.6", "9.1.2") == (now.postgres_version, now.valkey_version)
+    assert (now.is_running, now.is_ready, now.is_kept) == (True, True, False)
+    assert (now.postgres_version, now.valkey_version) == ("18.6", "9.1.2")
     assert now.postgres_bytes > 2**20
     if sys.platform == "linux":
         assert os.getpid() in now.client_pids

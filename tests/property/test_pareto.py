@@ -23,7 +23,8 @@ def brute_force(losses: np.ndarray) -> list[bool]:
     """The definition, word for word."""
     known = [not np.isnan(row).any() for row in losses]
     return [
-        known[i] and not any(known[j] and (losses[j] <= row).all() and (losses[j] < row).any() for j in range(len(losses)))
+        known[i]
+        and not any(known[j] and (losses[j] <= row).all() and (losses[j] < row).any() for j in range(len(losses)))
         for i, row in enumerate(losses)
     ]
 
@@ -69,7 +70,9 @@ def test_front_equals_brute_force_after_any_mix_of_insert_revise_retract(data, n
         expected = [number for number, mask in zip(present, brute_force(losses), strict=True) if mask]
         assert tuple(expected) == front.members()
         assert (before | entered) - left == set(front.members())
-        np.testing.assert_array_equal(np.array([present[n] for n in expected]).reshape(front.losses().shape), front.losses())
+        np.testing.assert_array_equal(
+            np.array([present[n] for n in expected]).reshape(front.losses().shape), front.losses()
+        )
 
 
 def test_removed_member_is_gone_and_only_rebuild_brings_its_victims_back():
@@ -80,7 +83,7 @@ def test_removed_member_is_gone_and_only_rebuild_brings_its_victims_back():
 
     assert front.remove(TrialNumber(1))
     assert not front.remove(TrialNumber(1))
-    assert () == front.members()
+    assert front.members() == ()
     assert (TrialNumber(0),) == front.rebuild([TrialNumber(0)], [[2.0, 2.0]]).entered
 
 

@@ -35,8 +35,8 @@ LOSSES = st.lists(
 
 def test_bounds_come_from_the_documented_sources():
     """Users compare hypervolumes between studies only because these are fixed."""
-    assert (0.0, 100.0, 0.5 / 16, 1.0) == BOX.best
-    assert (0.9, 1_000_000.0, 8.0, 0.0) == BOX.worst
+    assert BOX.best == (0.0, 100.0, 0.5 / 16, 1.0)
+    assert BOX.worst == (0.9, 1_000_000.0, 8.0, 0.0)
 
 
 def test_bounds_map_to_0_and_1_and_the_scale_is_logarithmic_where_it_should_be():
@@ -93,7 +93,7 @@ def test_box_waits_for_bounds_that_are_not_known_yet():
 
 
 def test_bounds_against_the_direction_are_refused():
-    """best = 0, worst = 1 for a maximised score would turn the search's report upside down."""
+    """A best = 0, worst = 1 for a maximised score would turn the search's report upside down."""
     with pytest.raises(ValueError, match="score"):
         box_for(OBJECTIVES[3:], bounds={"score": (0.0, 1.0)})
 

@@ -1,0 +1,5 @@
+"""`python -m nasd`: the same as the program `nasd`."""
+
+from nasd.cli.main import main
+
+main()

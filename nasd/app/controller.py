@@ -1,0 +1,50 @@
+"""The root of a controller process: wires Postgres, the doorbell and telemetry to the daemon's loops."""
+
+from __future__ import annotations
+
+import os
+import socket
+from threading import Event
+
+from prometheus_client import CollectorRegistry
+
+from nasd.app.endpoints import Endpoints
+from nasd.config import Settings
+from nasd.daemon.controller import Controller, Outside
+from nasd.queue.doorbell import RqDoorbell
+from nasd.store.cache import PgCacheStore
+from nasd.store.leadership import PgLeadership
+from nasd.store.listen import listen
+from nasd.store.trials import PgTrialStore
+from nasd.telemetry.controller import ControllerTelemetry
+from nasd.telemetry.server import MetricsServer
+
+
+def serve(settings: Settings, endpoints: Endpoints, stop: Event) -> None:
+    """Serve every study of the database until `stop` is set.
+
+    Raises:
+        SettingsError: the metrics port can't be had.
+    """
+    url, registry = endpoints.database["controller"], CollectorRegistry()
+    telemetry = ControllerTelemetry(registry)
+    server = None if settings.metrics_port is None else MetricsServer(registry, port=settings.metrics_port)
+    outside = Outside(
+        trials=lambda purpose: PgTrialStore(
+            url,
+            purpose=purpose,
+            max_attempts=settings.lease.max_attempts,
+            backoff_s=settings.lease.backoff_s,
+        ),
+        leadership=lambda: PgLeadership(url),
+        caches=lambda: PgCacheStore(url),
+        queue=lambda: RqDoorbell(endpoints.redis["controller"]),
+        listen=lambda on_notify, ended: listen(url, on_notify, ended),
+        telemetry=telemetry,
+    )
+    try:
+        holder = f"{socket.gethostname()}-{os.getpid()}"
+        Controller(outside, settings=settings.controller, holder=holder).run(stop)
+    finally:
+        if server is not None:
+            server.close()

@@ -1,0 +1,138 @@
+"""Everything on one machine: services, one controller, N workers, until the study's budget is used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Event
+
+from nasd.app.endpoints import Endpoints
+from nasd.app.family import Family, Member
+from nasd.errors import Unavailable, UserError
+from nasd.ports.trials import Study, StudyState
+from nasd.store.connect import DatabaseAway
+from nasd.store.studies import PgStudies
+
+DRAIN_S = 9.5
+TICK_S = 0.25
+
+
+class Ended(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"  # by an operator, elsewhere
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """Set from signal handlers: the first Ctrl-C drains, the second ends everything now."""
+
+    drain: Event
+    now: Event
+
+    def request(self) -> None:
+        (self.now if self.drain.is_set() else self.drain).set()
+
+
+def default_workers() -> int:
+    """One worker a core that this process may use: one candidate a core with one thread each trains fastest."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(
+    study: Study,
+    endpoints: Endpoints,
+    *,
+    n_workers: int,
+    stops: Stops,
+    on_tick: Callable[[Family], None],
+) -> Ended:
+    """Start the family and stay until the study ends or a stop is requested; nothing runs afterwards.
+
+    Raises:
+        Unavailable: a child does not stay up.
+    """
+    if study.state not in (StudyState.RUNNING, StudyState.PAUSED):
+        return Ended.COMPLETED if study.state is StudyState.COMPLETED else Ended.STOPPED
+    keep = () if endpoints.services is None else (endpoints.services.lock_fd,)
+    family, studies = Family(keep_fds=keep), PgStudies(endpoints.database["controller"])
+    try:
+        _start(family, study, endpoints, n_workers=n_workers)
+        state = _watch(family, study, studies, stops, on_tick)
+    except BaseException:
+        family.kill()
+        raise
+    if state is None:
+        _pause(study, studies)
+    _drain(family, stops)
+    if state is None:
+        return Ended.INTERRUPTED
+    return Ended.COMPLETED if state is StudyState.COMPLETED else Ended.STOPPED
+
+
+def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int) -> None:
+    logs = endpoints.home / "logs"
+    family.add(
+        Member(
+            name="the controller",
+            arguments=["controller"],
+            environment=endpoints.environment("controller"),
+            log=logs / f"{study.name}-controller.log",
+        )
+    )
+    for number in range(1, n_workers + 1):
+        family.add(
+            Member(
+                name=f"worker {number}",
+                arguments=["worker", "--study", study.name],
+                environment=endpoints.environment("worker"),
+                log=logs / f"{study.name}-worker-{number}.log",
+            )
+        )
+
+
+def _watch(
+    family: Family, study: Study, studies: PgStudies, stops: Stops, on_tick: Callable[[Family], None]
+) -> StudyState | None:
+    """The state the study ended in; None where a stop was requested before."""
+    looked_at = 0.0
+    while not stops.drain.wait(TICK_S):
+        family.mend()
+        on_tick(family)
+        if time.monotonic() - looked_at < 2 * TICK_S:
+            continue
+        looked_at = time.monotonic()
+        state = _state(study, studies)
+        if state in (StudyState.COMPLETED, StudyState.STOPPED):
+            return state
+    return None
+
+
+def _state(study: Study, studies: PgStudies) -> StudyState | None:
+    """None while the database is away: it comes back, and so do the others' connections."""
+    try:
+        found = studies.find(study.name)
+    except (DatabaseAway, Unavailable):
+        return None
+    return StudyState.STOPPED if found is None else found.state
+
+
+def _pause(study: Study, studies: PgStudies) -> None:
+    """Say in the study's row that nobody works on it."""
+    with contextlib.suppress(DatabaseAway, UserError):  # it ended meanwhile, or is away: rows say what is left
+        studies.pause(study.name, "interrupted; run it again to go on")
+
+
+def _drain(family: Family, stops: Stops) -> None:
+    """Let all leave within ten seconds, or end them at once when asked a second time."""
+    family.ask_to_leave()
+    deadline = time.monotonic() + DRAIN_S
+    while not family.is_gone and time.monotonic() < deadline and not stops.now.wait(0.05):
+        pass
+    family.kill()

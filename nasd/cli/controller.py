@@ -1,0 +1,56 @@
+"""`nasd controller`: the daemon against given services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("controller")(controller)
+
+
+def controller(
+    studies: Annotated[
+        list[Path] | None, typer.Argument(metavar="STUDY.toml...", help="Studies to create or go on with first.")
+    ] = None,
+) -> None:
+    """Serve all studies of a database: propose, learn, keep the fronts current. SIGTERM drains.
+
+    One controller leads; a second one stands by and takes over within seconds when the first is gone.
+    Needs NASD_DATABASE_URL and NASD_REDIS_URL, or uses the embedded pair of NASD_HOME.
+
+    \b
+    Example:
+        NASD_DATABASE_URL=postgresql://… NASD_REDIS_URL=redis://… nasd controller kitchen.toml bath.toml
+    """
+    import signal
+    from threading import Event
+
+    from nasd.app.endpoints import find_home, home_beside, prepare, resolve
+    from nasd.app.parent import leave_with_parent
+    from nasd.config import read_settings
+    from nasd.telemetry.logs import configure
+
+    stop = Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    settings = read_settings()
+    leave_with_parent(settings.parent)
+    configure(settings.log_level)
+    from nasd.app.controller import serve
+
+    home = home_beside(settings, studies[0]) if studies else find_home(settings, Path.cwd())
+    with resolve(settings, home) as endpoints:
+        prepare(endpoints, settings)
+        if studies:
+            from nasd.app.studies import open_study
+            from nasd.store.studies import PgStudies
+
+            store = PgStudies(endpoints.database["controller"])
+            for path in studies:
+                open_study(path, store, why="served by a controller")
+        serve(settings, endpoints, stop)

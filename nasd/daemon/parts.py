@@ -1,0 +1,40 @@
+"""Parts of a study's mind from its row: space, strategy, baselines. Knows which concrete ones there are."""
+
+from __future__ import annotations
+
+import hashlib
+
+from nasd import spaces, strategies
+from nasd.controller.mind import Parts
+from nasd.controller.objectives import history_objectives
+from nasd.domain.architecture import canonical_json
+from nasd.ports.trials import Study
+from nasd.studyfile import spec_to_json
+
+
+def build_parts(study: Study) -> Parts:
+    """Everything fresh: a strategy without a cache.
+
+    Raises:
+        UserError: the study names a space or strategy that this version does not have.
+    """
+    spec, data = study.spec, study.data
+    space = spaces.build(
+        spec.space,
+        input_shape=data.input_shape if data else (1,),  # the user's own evaluation: only the genes matter
+        n_outputs=data.n_classes if data else 1,
+    )
+    return Parts(
+        study=study.id,
+        spec=spec,
+        space=space,
+        strategy=strategies.build(spec.strategy, space, history_objectives(spec)),
+        baselines=spaces.baselines(space) if spec.strategy.baselines else (),
+        data=data,
+    )
+
+
+def settings_hash(study: Study) -> str:
+    """Of all that a strategy's cache depends on besides its version: the study without its budget."""
+    recipe = {key: value for key, value in spec_to_json(study.spec).items() if key != "budget"}
+    return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()[:32]

@@ -1,0 +1,252 @@
+"""What every search strategy keeps, whatever it thinks of architectures."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from toy_search import ToySearch
+from toy_space import OBJECTIVES, ToySpace
+
+from nasd.domain.history import Fact, History, Proposal
+from nasd.domain.ids import TrialNumber
+from nasd.domain.lifecycle import State
+from nasd.domain.seeding import trial_rng
+from nasd.domain.study import StrategySpec
+from nasd.errors import NotBuiltYet, SpaceExhausted, UserError
+from nasd.strategies import KNOWN, build
+
+TINY = (
+    ToySpace(max_depth=1, widths=(8,), kernels=(1,), groups=(1,)),
+    ToySpace(max_depth=1, widths=(8, 16), kernels=(1,), groups=(1,)),
+    ToySpace(max_depth=2, widths=(8, 16), kernels=(3,), groups=(1,)),
+    ToySpace(max_depth=2, widths=(8, 16), kernels=(1, 3), groups=(1, 2)),
+)
+
+
+@pytest.fixture(params=KNOWN)
+def use(request) -> str:
+    return request.param
+
+
+def replay(search: ToySearch) -> list[str]:
+    """Every proposal again, each from the rows that it saw, one strategy all along; trials' keys."""
+    fresh, history, keys = search.fresh_strategy(), History(search.objectives), []
+    for number, architecture in enumerate(search.history.architectures):
+        for fact in search.history.facts[len(history.facts) : search.proposed_from[number]]:
+            history.learn(fact)
+        proposal = fresh.propose(history, number, trial_rng(search.seed, number))
+        keys.append(proposal.architecture.key)
+        history.add(proposal)
+        assert architecture.key == keys[-1], f"trial {number} differs"
+    return keys
+
+
+class RecordedSearch(ToySearch):
+    """Remembers how many facts each proposal saw, as a trial's row does."""
+
+    def __init__(self, use: str, **options) -> None:
+        super().__init__(use, **options)
+        self.proposed_from: list[int] = []
+
+    def propose(self) -> TrialNumber:
+        self.proposed_from.append(len(self.history.facts))
+        return super().propose()
+
+
+def copied(history: History) -> History:
+    """The same rows in another object, as after a restart."""
+    copy = History(history.objectives)
+    for number, architecture in enumerate(history.architectures):
+        copy.add(Proposal(architecture, history.operators[number], history.parents[number]))
+    for fact in history.facts:
+        copy.learn(fact)
+    return copy
+
+
+def rough_weather(search: ToySearch, number: TrialNumber) -> None:
+    """Results as they come: most complete, some lost, infeasible, pruned, cancelled, and some values revised later."""
+    fate = np.random.default_rng([search.seed, 2, number]).random()
+    if fate < 0.1:
+        search.learn(number, values={}, state=State.FAILED)
+    elif fate < 0.2:
+        search.learn(number, values={}, state=State.INFEASIBLE, violation=fate if fate < 0.15 else 0.0)
+    elif fate < 0.25:
+        search.learn(number, values={"params": 5.0}, state=State.PRUNED)
+    elif fate < 0.28:
+        search.learn(number, values={}, state=State.CANCELLED)
+    elif fate < 0.35:
+        search.learn(number, violation=fate)
+    else:
+        search.learn(number)
+        if fate > 0.85:
+            old = int(np.random.default_rng([search.seed, 3, number]).integers(number + 1))
+            values = {each.name: 0.9 * (2 + fate) for each in search.objectives}
+            if search.history.state(TrialNumber(old)) is State.COMPLETED:
+                search.learn(TrialNumber(old), values=values, kind="revision")
+
+
+def test_same_rows_give_the_same_proposals(use):
+    """A killed controller goes on as if nothing had happened, and `nasd replay` can check every trial."""
+    search = RecordedSearch(use, seed=3, population=8).run(60, finish=rough_weather)
+
+    assert [each.key for each in search.history.architectures] == replay(search)
+    assert (
+        search.proposal() == search.proposal(search.fresh_strategy()) == search.proposal(history=copied(search.history))
+    )
+
+
+@pytest.mark.parametrize("when", [1, 9, 30, 59])
+def test_dropping_or_restoring_the_cache_changes_no_proposal(use, when):
+    """The cache saves time at a resume; wherever it was taken, it must say what the rows say."""
+    search = RecordedSearch(use, seed=4, population=8)
+    search.run(when, finish=rough_weather)
+    kept = json.loads(json.dumps(search.strategy.cache()))
+    search.run(60 - when, finish=rough_weather)
+    restored = search.fresh_strategy()
+    if kept is not None:
+        restored.restore(kept[0], kept[1])
+
+    assert search.proposal() == search.proposal(restored) == search.proposal(search.fresh_strategy())
+    assert search.strategy.cache() == restored.cache()
+
+
+def test_useless_cache_is_left_aside(use):
+    """A damaged or foreign cache costs the time of a rebuild, never a study."""
+    search = ToySearch(use, seed=5, population=8).run(40)
+    kept = search.strategy.cache()
+    seq, state = kept if kept is not None else (40, {})
+    for bad in ({}, {**state, "version": "other"}, {**state, "losses": [[1.0]]}, {**state, "numbers": "x"}):
+        damaged = search.fresh_strategy()
+        damaged.restore(seq, bad)
+        assert search.proposal() == search.proposal(damaged)
+    for wrong_seq in (seq + 1, seq + 1000):  # a label that the rows contradict, and one beyond the rows
+        mislabelled = search.fresh_strategy()
+        mislabelled.restore(wrong_seq, state)
+        assert search.proposal() == search.proposal(mislabelled)
+    beyond = ToySearch(use, seed=5, population=8).run(10)
+    beyond.strategy.restore(seq, state)  # taken later than the rows that are left
+    assert beyond.proposal() == beyond.proposal(beyond.fresh_strategy())
+
+
+def test_another_history_is_not_taken_for_the_one_consumed(use):
+    """A mind that is thrown away and rebuilt hands over a new object with fewer rows."""
+    long, short = ToySearch(use, seed=6, population=8).run(40), ToySearch(use, seed=7, population=8).run(20)
+    expected = short.proposal()
+    long.proposal()
+
+    assert expected == long.strategy.propose(short.history, 20, trial_rng(7, 20))
+    assert long.proposal() == long.proposal(long.fresh_strategy())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_architecture_is_proposed_twice(use, seed):
+    """Not even while its twin is in flight: the result is already paid for."""
+    search = ToySearch(use, seed=seed, population=8).run(120, in_flight=8, finish=rough_weather)
+    keys = [architecture.key for architecture in search.history.architectures]
+
+    assert len(set(keys)) == len(keys) == 120
+
+
+def test_order_of_arrival_is_taken_as_learned(use):
+    """Any order is a good order: proposals stay legal, fresh and repeatable."""
+    for seed in range(4):
+        search = RecordedSearch(use, seed=seed, population=8)
+        for _ in range(24):
+            search.propose()
+        for number in np.random.default_rng(seed).permutation(24):
+            search.learn(TrialNumber(int(number)))
+        search.run(10)
+        assert replay(search) == [each.key for each in search.history.architectures]
+
+
+@pytest.mark.parametrize("n_objectives", [1, 2, 3, 4])
+def test_one_to_four_objectives(use, n_objectives):
+    """One objective is a search for one best network, four include a maximised one."""
+    search = ToySearch(use, objectives=OBJECTIVES[:n_objectives], population=8).run(60)
+
+    assert len(search.history) == 60
+    assert not np.isnan(search.history.losses).any()
+
+
+def test_never_waits_for_results(use):
+    """Forty workers and a population of eight: all of them get work before the first result."""
+    search = ToySearch(use, population=8)
+    for _ in range(40):
+        search.propose()
+
+    assert search.history.n_in_flight == 40
+
+
+def test_lost_results_never_stop_a_search(use):
+    """A night without a working device teaches nothing, and the morning goes on."""
+    search = ToySearch(use, population=8)
+    search.run(40, finish=lambda toy, number: toy.learn(number, values={}, state=State.FAILED))
+
+    assert search.proposal().parents == ()
+    search.run(40)
+
+
+def test_everything_infeasible_is_still_a_search(use):
+    """A limit that nothing satisfies yet."""
+    search = ToySearch(use, population=8)
+    search.run(60, finish=lambda toy, number: toy.learn(number, values={}, state=State.INFEASIBLE, violation=1.0))
+
+    assert len({each.key for each in search.history.architectures}) == 60
+
+
+@pytest.mark.parametrize("space", TINY, ids=lambda space: f"{space.size} members")
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_space_is_exhausted_exactly_when_all_was_proposed(use, space, in_flight):
+    """Ending early wastes the last members, ending late hangs the study."""
+    search = ToySearch(use, space=space, population=4)
+    with pytest.raises(SpaceExhausted, match=str(space.size)):
+        search.run(10_000, in_flight=in_flight)
+
+    assert len({each.key for each in search.history.architectures}) == len(search.history) == space.size
+    with pytest.raises(SpaceExhausted):
+        search.proposal()
+
+
+def test_generator_passed_is_the_only_randomness(use):
+    """The global state of numpy and the process's hash seed must not matter."""
+    search = ToySearch(use, seed=8, population=8).run(40)
+    np.random.seed(1)
+    first = search.proposal()
+    np.random.seed(2)
+
+    assert first == search.proposal()
+    other = [search.strategy.propose(search.history, 40, np.random.default_rng(seed)) for seed in range(20)]
+    assert len({proposal.architecture.key for proposal in other}) > 1
+
+
+def test_parents_are_trials_that_were_learned(use):
+    """The family tree is public (the parents column); a parent in flight would be a lie."""
+    search = RecordedSearch(use, seed=9, population=8).run(60, finish=rough_weather)
+    for number, parents in enumerate(search.history.parents):
+        learned = {fact.trial for fact in search.history.facts[: search.proposed_from[number]]}
+        assert set(parents) <= learned
+
+
+def test_facts_are_gap_free_in_the_toy_itself():
+    """The suite's own driver keeps the learned order that the controller promises."""
+    facts = ToySearch("random").run(20).history.facts
+
+    assert all(isinstance(fact, Fact) and after.seq == fact.seq + 1 for fact, after in pairwise(facts))
+
+
+@pytest.mark.parametrize("name", ["tpe", "sms-emoa", "screened"])
+def test_planned_strategy_is_named_as_such(name):
+    """A user who read the design is told that it is not there yet, and what is."""
+    with pytest.raises(NotBuiltYet, match=rf'"{name}".*nsga2, random'):
+        build(StrategySpec(use=name), ToySpace(), OBJECTIVES)
+
+
+def test_unknown_strategy_is_refused_with_the_known_ones():
+    """A typing mistake is answered with what could have been meant."""
+    with pytest.raises(UserError, match=r'"nsga3".*known: nsga2, random') as caught:
+        build(StrategySpec(use="nsga3"), ToySpace(), OBJECTIVES)
+
+    assert not isinstance(caught.value, NotBuiltYet)

@@ -1,0 +1,125 @@
+"""Measuring on this machine: exact memory, a latency that states its conditions, and a short stay in the lock."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from nasd.data import describe
+from nasd.domain.architecture import Architecture
+from nasd.domain.measurement import Measurement
+from nasd.domain.study import BudgetSpec, MeasureSpec, ObjectiveSpec, StudySpec
+from nasd.profiling import latency, measure, memory
+
+SMALL = {"layers": 2, "widths": (128, 128), "activation": "relu", "norm": "none", "dropout": 0.1}
+LARGE = {"layers": 8, "widths": (1024,) * 8, "activation": "gelu", "norm": "batchnorm", "dropout": 0.1}
+
+
+class Lock:
+    """Counts entries and how long they lasted."""
+
+    def __init__(self) -> None:
+        self.held_s: list[float] = []
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.held_s.append(time.perf_counter() - started)
+
+
+def profile(genes: dict[str, object], lock: Lock | None = None, **how: float) -> dict[str, Measurement]:
+    spec = StudySpec(
+        name="p",
+        measure=MeasureSpec(**how),  # type: ignore[arg-type]
+        objectives={"latency_ms": ObjectiveSpec()},
+        budget=BudgetSpec(trials=1),
+    )
+    architecture = Architecture.of("mlp", genes)  # type: ignore[arg-type]
+    found = measure(architecture, spec, describe(spec.data), seed=1, exclusive=lock or Lock())
+    return {m.name: m for m in found}
+
+
+def test_a_measurement_says_everything_it_depends_on() -> None:
+    """A latency belongs to a runtime, its version, batch, threads and processor; without them none compares."""
+    found = profile(SMALL)["latency_ms"]
+    assert found.value > 0
+    assert found.spread is not None
+    conditions = found.conditions
+    expected = {"batch": 1, "threads": 1, "runtime": "torch-eager", "precision": "float32", "torch": torch.__version__}
+    assert expected == {name: conditions[name] for name in expected}
+    windows = conditions["windows"]
+    assert isinstance(windows, list)
+    assert len(windows) == 5
+    assert sum(window["n"] for window in windows) == found.n
+    assert all(w["min"] <= w["p5"] <= w["median"] <= w["p95"] for w in windows)
+    json.dumps(conditions, allow_nan=False)
+
+
+def test_the_lock_is_entered_once_and_held_for_the_windows_alone() -> None:
+    """Everybody who trains on this host stands still meanwhile."""
+    lock = Lock()
+    profile(LARGE, lock)
+    assert len(lock.held_s) == 1
+    # 5 windows of 15 ms and a call each; the bound leaves room for a busy machine, not for warming up inside
+    assert 0.075 <= lock.held_s[0] < 0.5
+
+
+def test_a_network_a_hundred_times_larger_reads_slower() -> None:
+    """Even a noisy machine must order these."""
+    assert profile(SMALL)["latency_ms"].value < profile(LARGE)["latency_ms"].value
+
+
+def test_the_callers_thread_count_is_restored() -> None:
+    """The next evaluation in this process trains with the threads it had."""
+    torch.set_num_threads(1)
+    profile(SMALL, threads=2)
+    assert torch.get_num_threads() == 1
+
+
+def test_memory_is_exact_and_repeatable() -> None:
+    """An objective that depended on the allocator would rank hosts, not networks. By hand, batch 4 of float32."""
+    found = [profile(SMALL, batch=4)["peak_memory_bytes"].value for _ in range(3)]
+    state = 4 * (64 * 128 + 128 + 128 * 128 + 128 + 128 * 10 + 10)
+    inputs, two_activations = 4 * 4 * 64, 2 * 4 * 4 * 128
+    assert [state + inputs + two_activations] * 3 == found
+
+
+def test_storages_that_died_are_not_counted_and_views_count_once() -> None:
+    """Peak, not sum: of three tensors in a chain two are alive at once; a view is its base."""
+
+    class Chain(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x + 1
+            y = y.view(-1) + 1
+            y = y.t() if y.ndim == 2 else y[:]
+            return y + 1
+
+    peak = memory.peak_bytes(Chain(), torch.zeros(10, 10))
+    assert (peak.state, peak.inputs, peak.new) == (0, 400, 800)
+
+
+def test_shared_weights_count_once() -> None:
+    """Tied layers are one storage."""
+    layer = nn.Linear(8, 8, bias=False)
+    assert memory.peak_bytes(nn.Sequential(layer, layer), torch.zeros(1, 8)).state == 4 * 64
+
+
+def test_the_estimate_is_the_least_of_the_windows_low_quantiles() -> None:
+    """One slow window and one preempted call in every window leave the value where it was."""
+    quiet = latency.Window((1.0,) * 40 + (90.0,))
+    slow = latency.Window((1.6,) * 41)
+    found = latency.estimate([slow, quiet, quiet, slow, quiet])
+    assert (found.value_ms, found.n) == (1.0, 205)
+    assert found.spread_ms == pytest.approx(0.6)
+    assert latency.estimate([quiet]).spread_ms is None
+
+
+def test_a_network_slower_than_a_window_is_still_timed_three_times_a_window() -> None:
+    """A quantile of one call is a rumour."""
+    windows = latency.timed_windows(nn.Linear(4, 4), torch.zeros(1, 4), n=2, seconds=1e-9)
+    assert [len(window.calls_ms) for window in windows] == [3, 3]

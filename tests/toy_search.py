@@ -1,0 +1,83 @@
+"""Drives a strategy over the toy space as the controller does: several trials in flight, results out of order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from toy_space import OBJECTIVES, ToySpace, evaluate
+
+from nasd.domain.history import Fact, History, Proposal
+from nasd.domain.ids import LearnedSeq, TrialNumber
+from nasd.domain.lifecycle import State
+from nasd.domain.objective import Objective
+from nasd.domain.seeding import trial_rng
+from nasd.domain.study import StrategySpec
+from nasd.strategies import build
+from nasd.strategies.base import SearchStrategy
+
+
+class ToySearch:
+    """A history, its strategy and a seed; everything random is keyed by the trial's number."""
+
+    def __init__(
+        self,
+        use: str,
+        *,
+        seed: int = 0,
+        space: ToySpace | None = None,
+        objectives: Sequence[Objective] = OBJECTIVES[:3],
+        population: int = 20,
+    ) -> None:
+        self.seed, self.space, self.objectives = seed, space or ToySpace(), tuple(objectives)
+        self.spec = StrategySpec(use=use, population=population)
+        self.history = History(self.objectives)
+        self.strategy = self.fresh_strategy()
+
+    def fresh_strategy(self) -> SearchStrategy:
+        return build(self.spec, self.space, self.objectives)
+
+    def proposal(self, strategy: SearchStrategy | None = None, history: History | None = None) -> Proposal:
+        """What would be proposed next; nothing is stored."""
+        history = self.history if history is None else history
+        number = len(history)
+        return (strategy or self.strategy).propose(history, number, trial_rng(self.seed, number))
+
+    def propose(self) -> TrialNumber:
+        return self.history.add(self.proposal())
+
+    def learn(
+        self,
+        number: TrialNumber,
+        *,
+        values: Mapping[str, float] | None = None,
+        state: State = State.COMPLETED,
+        violation: float = 0.0,
+        kind: str = "result",
+    ) -> None:
+        if values is None:
+            values = evaluate(self.space, self.history.architectures[number])
+        kept = {each.name: values[each.name] for each in self.objectives if each.name in values}
+        seq = LearnedSeq(self.history.learned_seq + 1)
+        self.history.learn(Fact(seq, kind, number, state, kept, violation))
+
+    def run_open(self, n_trials: int, *, keep: set[TrialNumber]) -> None:
+        """Propose and finish `n_trials` one by one, leaving those in `keep` in flight."""
+        for _ in range(n_trials):
+            number = self.propose()
+            if number not in keep:
+                self.learn(number)
+
+    def run(
+        self, n_trials: int, *, in_flight: int = 8, finish: Callable[[ToySearch, TrialNumber], None] | None = None
+    ) -> ToySearch:
+        """Propose `n_trials` more, always `in_flight` open, finishing a random open one each time; then drain."""
+        finish = finish or ToySearch.learn
+        order = np.random.default_rng([self.seed, 1])
+        for _ in range(n_trials):
+            self.propose()
+            if self.history.n_in_flight >= in_flight:
+                finish(self, TrialNumber(int(order.choice(self.history.in_flight))))
+        while self.history.n_in_flight:
+            finish(self, TrialNumber(int(order.choice(self.history.in_flight))))
+        return self

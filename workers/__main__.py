@@ -1,0 +1,71 @@
+"""`python -m workers`: one worker against given services, whose URLs come from the environment alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from nasd.config import Settings
+from nasd.domain.ids import LOCAL, DeviceKind
+from nasd.domain.measurement import Stage
+from nasd.errors import SettingsError, UserError
+from nasd.store.leases import PgLeaseStore
+from workers.devices import worker_info
+from workers.logs import configure
+from workers.serving import serve
+
+__all__ = ["main", "serve"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one worker.
+
+    Returns:
+        0 after draining, 2 for a mistake that the user can mend.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings()
+        configure(settings.log_level)
+        url = settings.database_url
+        if url is None:
+            raise SettingsError("NASD_DATABASE_URL is not set: a worker needs a database; `nasd run` brings its own")
+        if options.home is not None:
+            settings = settings.model_copy(update={"home": options.home})
+        stages = tuple(Stage(stage) for stage in options.stages) if options.stages else None
+        info = worker_info(DeviceKind(options.device_kind), stages=stages, studies=options.studies)
+        store = PgLeaseStore(url, duration_s=settings.lease.duration_s, backoff_s=settings.lease.backoff_s)
+        return serve(store, settings.redis_url, info, settings, once=options.once)
+    except (UserError, ValueError) as error:
+        print(f"nasd: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m workers",
+        description="Lease evaluations from the database in NASD_DATABASE_URL, woken through NASD_REDIS_URL.",
+    )
+    parser.add_argument("--device-kind", default=str(LOCAL), help="the kind of device this is (default: %(default)s)")
+    parser.add_argument("--studies", type=_names, default=(), help="serve only these, separated by commas")
+    parser.add_argument("--stages", type=_stages, default=(), help="do only these: train, measure, run (default: all)")
+    parser.add_argument("--once", action="store_true", help="leave as soon as nothing is left to do")
+    parser.add_argument("--home", type=Path, help="folder for results that could not be reported (default: .nasd)")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _stages(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    unknown = [name for name in names if name not in set(Stage)]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: no such stage; known: {', '.join(Stage)}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

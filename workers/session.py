@@ -1,0 +1,178 @@
+"""Session: leases one evaluation after the other, has each carried out, obeys, reports, drains. Knows no driver."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from nasd.domain.ids import StudyId, WorkerId
+from nasd.domain.killpoints import killpoint
+from nasd.domain.measurement import Outcome, OutcomeKind
+from nasd.errors import UserError, WorldFault
+from nasd.ports.lease import Lease, LeaseStore
+from workers.assignment import Assignment
+from workers.evaluator import Evaluator
+from workers.keeper import Keeper
+from workers.recipe import Recipe
+from workers.reporter import Reporter
+from workers.stats import WorkerStats, kind_of
+from workers.stop import Stop
+
+logger = logging.getLogger(__name__)
+
+DRAIN_S = 20.0  # of leasing before rq gets a turn
+_MAX_RECIPES = 64
+
+
+class Session:
+    """A worker's life after registration. One thread calls it."""
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        worker: WorkerId,
+        *,
+        evaluator: Evaluator,
+        keeper: Keeper,
+        reporter: Reporter,
+        stats: WorkerStats,
+        stop: Stop,
+        pass_on: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Nothing is leased yet.
+
+        Args:
+            store: where work comes from.
+            worker: as registered.
+            evaluator: carries out evaluations.
+            keeper: renews leases; started already.
+            reporter: brings outcomes back.
+            stats: what to count in.
+            stop: asked between evaluations; the evaluator asks it meanwhile.
+            pass_on: rings for the next idle worker. The controller rings once however much work there is, so whoever it
+                woke rings again as soon as there may be more than it can do itself.
+        """
+        self._store, self._worker = store, worker
+        self._evaluator, self._keeper, self._reporter = evaluator, keeper, reporter
+        self._stats, self._stop, self._pass_on = stats, stop, pass_on
+        self._recipes: dict[StudyId, Mapping[str, object]] = {}
+        self._limits: dict[tuple[StudyId, str], float | None] = {}
+        self._has_passed_on = False
+        self._is_away = False
+
+    def drain(self) -> bool:
+        """Do what there is, for about 20 s; True when there may be more.
+
+        Raises:
+            UserError: the store refuses this worker.
+        """
+        self._reporter.deliver_spooled()
+        began = time.monotonic()
+        n_leases = 0
+        while not self._stop.requested:
+            lease = self._lease_next()
+            if lease is None:
+                self._has_passed_on = False
+                return False
+            n_leases += 1
+            if n_leases > 1:
+                self._ring_once()
+            self._carry_out(lease)
+            if time.monotonic() - began > DRAIN_S:
+                return True
+        return False
+
+    def _lease_next(self) -> Lease | None:
+        try:
+            lease = self._store.lease_next(self._worker)
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker's outermost seam: it outlives whatever ails the store
+            if not self._is_away:
+                logger.warning("store unreachable; polling goes on", extra={"fields": {"error": repr(error)}})
+            self._is_away = True
+            return None
+        if self._is_away:
+            logger.info("store is back")
+        self._is_away = False
+        return lease
+
+    def _carry_out(self, lease: Lease) -> None:
+        killpoint("worker.after_lease")
+        self._stats.leases += 1
+        self._keeper.watch(lease)
+        began = time.monotonic()
+        self._stats.running = lambda: self._running(began)
+        outcome = self._outcome(lease)
+        wall_s, self._stats.running = time.monotonic() - began, None
+        paused_s = outcome.seconds.get("paused", 0.0) if outcome is not None else self._evaluator.paused_s()
+        self._stats.spend(lease.stage, wall_s, paused_s)
+        self._stats.child_starts, self._stats.child_deaths = self._evaluator.n_children, self._evaluator.n_deaths
+        if outcome is not None:
+            self._reporter.report(lease, outcome)
+        elif self._stop.requested:
+            self._reporter.give_back(lease, within_s=1.5)
+        self._keeper.release()
+        kind = kind_of(outcome, drained=self._stop.requested)
+        self._stats.count(lease.stage, kind)
+        self._log(lease, outcome, kind, wall_s)
+
+    def _outcome(self, lease: Lease) -> Outcome | None:
+        """What the evaluation came to; None where there is nothing to report."""
+        try:
+            recipe = self._recipe(lease.study_id)
+            if recipe is None:
+                return None
+            limit_s = self._limit_s(lease, recipe)
+            return self._evaluator.evaluate(Assignment.of(lease), recipe, limit_s=limit_s, on_long=self._ring_once)
+        except WorldFault as fault:
+            return Outcome(OutcomeKind.FAILED, reason=fault.kind, message=str(fault))
+
+    def _recipe(self, study: StudyId) -> Mapping[str, object] | None:
+        """The study's recipe, waiting for the store; None on a request to leave."""
+        wait_s = 0.1
+        while study not in self._recipes:
+            try:
+                if len(self._recipes) >= _MAX_RECIPES:
+                    self._recipes.clear()
+                self._recipes[study] = self._store.recipe(self._worker, study)
+            except UserError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in _lease_next; the lease at hand is being renewed
+                logger.warning("store unreachable", extra={"fields": {"error": repr(error)}})
+                if self._stop.wait(wait_s):
+                    return None
+                wait_s = min(wait_s * 2, 2.0)
+        return self._recipes[study]
+
+    def _limit_s(self, lease: Lease, recipe: Mapping[str, object]) -> float | None:
+        key = (lease.study_id, str(lease.stage))
+        if key not in self._limits:
+            self._limits[key] = Recipe.read(recipe).time_limit_s(lease.stage)
+        return self._limits[key]
+
+    def _running(self, began: float) -> tuple[float, float]:
+        paused_s = self._evaluator.paused_s()
+        return max(0.0, time.monotonic() - began - paused_s), paused_s
+
+    def _ring_once(self) -> None:
+        if not self._has_passed_on:
+            self._has_passed_on = True
+            self._pass_on()
+
+    def _log(self, lease: Lease, outcome: Outcome | None, kind: str, wall_s: float) -> None:
+        level = logging.DEBUG if outcome is not None and outcome.reason is None and wall_s < 0.1 else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
+        fields = {
+            "study": lease.study_name,
+            "trial": lease.trial_number,
+            "evaluation": lease.evaluation_id,
+            "attempt": lease.attempt,
+            "stage": lease.stage,
+            "outcome": kind,
+            "reason": outcome.reason if outcome is not None else None,
+            "wall_s": round(wall_s, 3),
+        }
+        logger.log(level, "evaluation ended", extra={"fields": fields})
