@@ -40,19 +40,31 @@ def main(requirements: Path) -> int:
         print("error: pip could not find a build of torch; what it said stands above", file=sys.stderr)
         return 2
     package = packages(report)[0]
-    if not needs_cuda(package):
-        size = download_bytes([package]) or _CPU_GUESS
-        print(f"torch {version(package)} (CPU build) is about {size / 1e6:.0f} MB to download.", file=sys.stderr)
-        return 0
-    whole = pip_report([str(wanted)])
-    size = (download_bytes(packages(whole)) if whole is not None else None) or _CUDA_GUESS
-    chosen = f"torch {version(package)} as pip would choose it here is a CUDA build"
-    what = f"{chosen}: about {size / _GB:.1f} GB with what it needs"
-    if os.environ.get("NASD_TORCH", "").lower() == "cuda":
-        print(f"{what}; NASD_TORCH=cuda asks for it.", file=sys.stderr)
-        return 0
-    print(f"error: {what}, and it is not downloaded unasked.\n{_HOW_TO_CHOOSE}", file=sys.stderr)
-    return 2
+    is_cuda = needs_cuda(package)
+    whole = pip_report([str(wanted)]) if is_cuda else report
+    size = None if whole is None else download_bytes(packages(whole))
+    is_asked = os.environ.get("NASD_TORCH", "").lower() == "cuda"
+    code, sentence = verdict(version(package), size, is_cuda=is_cuda, is_asked=is_asked)
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def verdict(name: str, size: int | None, *, is_cuda: bool, is_asked: bool) -> tuple[int, str]:
+    """The exit code and what to say.
+
+    Args:
+        name: of the build, 2.13.0+cpu.
+        size: bytes to download with what it needs; None where that could not be learned.
+        is_cuda: whether it needs CUDA libraries.
+        is_asked: whether the user asked for those.
+    """
+    if not is_cuda:
+        return 0, f"torch {name} (CPU build) is about {(size or _CPU_GUESS) / 1e6:.0f} MB to download."
+    chosen = f"torch {name} as pip would choose it here is a CUDA build"
+    what = f"{chosen}: about {(size or _CUDA_GUESS) / _GB:.1f} GB with what it needs"
+    if is_asked:
+        return 0, f"{what}; NASD_TORCH=cuda asks for it."
+    return 2, f"error: {what}, and it is not downloaded unasked.\n{_HOW_TO_CHOOSE}"
 
 
 def torch_requirement(text: str) -> Requirement:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from nasd.services import Services, attach, down
-
 
 MEMORY = Path("/dev/shm")
 
@@ -28,23 +29,48 @@ def _make_home_root() -> Path:
     return folder
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A home that does not exist yet; whatever serves there is ended after the test."""
+@contextmanager
+def _home_folder() -> Iterator[Path]:
     root = _make_home_root()
-    yield root / "home"
-    down(root / "home", force=True)
-    shutil.rmtree(root)
+    try:
+        yield root / "home"
+    finally:
+        if (root / "home").exists():
+            down(root / "home", force=True)
+        shutil.rmtree(root)
+
+
+@pytest.fixture
+def fresh_home() -> Iterator[Path]:
+    """A home that does not exist yet; whatever serves there is ended after the test."""
+    with _home_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def services() -> Iterator[Services]:
+def made_home() -> Iterator[Path]:
+    """A home with empty databases that nobody serves; to be copied, not used."""
+    with _home_folder() as folder:
+        attach(folder).close()
+        down(folder, force=True)
+        yield folder
+
+
+@pytest.fixture
+def home(made_home: Path) -> Iterator[Path]:
+    """A home of this test's own, already made, so that a start takes a quarter of a second instead of two."""
+    with _home_folder() as folder:
+        subprocess.run(["cp", "-a", made_home, folder], check=True)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def services(made_home: Path) -> Iterator[Services]:
     """One running Postgres and Valkey for the whole session. Share them; make a database of your own."""
-    root = _make_home_root()
-    with attach(root / "home") as running:
-        yield running
-    down(root / "home", force=True)
-    shutil.rmtree(root)
+    with _home_folder() as folder:
+        subprocess.run(["cp", "-a", made_home, folder], check=True)
+        with attach(folder) as running:
+            yield running
 
 
 @pytest.fixture

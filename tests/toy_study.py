@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from toy_space import ToySpace
+
 from nasd import strategies
 from nasd.controller.mind import Parts
 from nasd.controller.objectives import history_objectives
@@ -12,7 +14,6 @@ from nasd.domain.measurement import Stage
 from nasd.domain.seeding import seed_of
 from nasd.domain.study import BudgetSpec, LimitSpec, MeasureSpec, ObjectiveSpec, StrategySpec, StudySpec
 from nasd.ports.trials import Study, StudyState
-from toy_space import ToySpace
 
 DATA = DataFacts(
     name="toy",

@@ -50,9 +50,11 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, unless the store keeps it waiting."""
+        """End the thread, unless the store keeps it waiting, and tell the last seconds."""
         self._leave.set()
         self._thread.join(timeout=2.0)
+        if not (self._is_away or self._thread.is_alive()):
+            self._beat()
 
     def watch(self, lease: Lease) -> None:
         """Renew `lease` from now on."""

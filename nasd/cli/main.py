@@ -23,6 +23,18 @@ COMMANDS: Mapping[str, str] = {
     "run": "nasd.cli.run",
     "controller": "nasd.cli.controller",
     "worker": "nasd.cli.worker",
+    "status": "nasd.cli.status",
+    "front": "nasd.cli.front",
+    "trials": "nasd.cli.trials",
+    "show": "nasd.cli.show",
+    "logs": "nasd.cli.logs",
+    "pause": "nasd.cli.operate",
+    "resume": "nasd.cli.operate",
+    "stop": "nasd.cli.operate",
+    "delete": "nasd.cli.operate",
+    "db": "nasd.cli.db",
+    "psql": "nasd.cli.psql",
+    "services": "nasd.cli.services",
     "doctor": "nasd.cli.doctor",
 }
 MISTAKE = 2

@@ -20,11 +20,8 @@ def skeleton(architecture: Architecture, *, input_shape: tuple[int, ...], n_outp
     Raises:
         CandidateFault: `unsupported`, a family this version has no module for.
     """
-    assemble = _FAMILIES.get(architecture.space)
-    if assemble is None:
-        raise CandidateFault("unsupported", f"no module is known for architectures of the {architecture.space} space")
     with torch.device("meta"):
-        return assemble(architecture, input_shape, n_outputs)
+        return _assemble(architecture, input_shape, n_outputs)
 
 
 def build_module(architecture: Architecture, *, input_shape: tuple[int, ...], n_outputs: int, seed: int) -> nn.Module:
@@ -36,11 +33,18 @@ def build_module(architecture: Architecture, *, input_shape: tuple[int, ...], n_
     Raises:
         CandidateFault: `unsupported`, a family this version has no module for.
     """
-    module = skeleton(architecture, input_shape=input_shape, n_outputs=n_outputs).to_empty(device="cpu")
+    module = _assemble(architecture, input_shape, n_outputs)
     generator = torch.Generator().manual_seed(seed)
     for part in module.modules():
         _initialise(part, generator)
     return module
+
+
+def _assemble(architecture: Architecture, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+    assemble = _FAMILIES.get(architecture.space)
+    if assemble is None:
+        raise CandidateFault("unsupported", f"no module is known for architectures of the {architecture.space} space")
+    return assemble(architecture, input_shape, n_outputs)
 
 
 def _initialise(part: nn.Module, generator: torch.Generator) -> None:

@@ -16,6 +16,13 @@ _NORMS: Mapping[str, Callable[[int], nn.Module] | None] = {
 }
 
 
+class Linear(nn.Linear):
+    """A Linear whose weights are not drawn at once from torch's global generator; `build_module` draws them."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 def assemble(architecture: Architecture, input_shape: tuple[int, ...], n_outputs: int) -> nn.Module:
     """(b, *input_shape) -> (b, n_outputs) logits; parts that do nothing (no norm, dropout 0) are left out."""
     norm = _NORMS[cast("str", architecture["norm"])]
@@ -24,11 +31,11 @@ def assemble(architecture: Architecture, input_shape: tuple[int, ...], n_outputs
     parts: list[nn.Module] = [nn.Flatten()] if len(input_shape) > 1 else []
     width = math.prod(input_shape)
     for wider in cast("tuple[int, ...]", architecture["widths"]):
-        parts.append(nn.Linear(width, wider))
+        parts.append(Linear(width, wider))
         if norm is not None:
             parts.append(norm(wider))
         parts.append(activation())
         if dropout > 0:
             parts.append(nn.Dropout(dropout))
         width = wider
-    return nn.Sequential(*parts, nn.Linear(width, n_outputs))
+    return nn.Sequential(*parts, Linear(width, n_outputs))

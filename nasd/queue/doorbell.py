@@ -59,6 +59,7 @@ class RqDoorbell:
         try:
             queue = self._queue(kind)
             if self._connection.llen(queue.key) == 0:
+                pipeline = self._connection.pipeline()  # message and list in one round trip, both or neither
                 queue.enqueue_call(
                     ENTRY,
                     args=(kind,),
@@ -66,7 +67,9 @@ class RqDoorbell:
                     result_ttl=0,
                     failure_ttl=KEEP_FAILURE_S,
                     description=f"work for {kind}",
+                    pipeline=pipeline,
                 )
+                pipeline.execute()
         except redis.RedisError as error:
             logger.debug("doorbell unreachable", extra={"fields": {"device_kind": kind, "error": repr(error)}})
             return False

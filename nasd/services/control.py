@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +64,8 @@ def down(home: Path, *, force: bool = False) -> bool:
         return False
     clients_fd = open_lock(place / "clients.lock")
     try:
-        # held to the end: nobody may begin to use what is about to leave
-        if not try_lock(clients_fd) and not force and (users := _users(place)):
-            raise Unavailable(f"the services of {place.path} are used by {users}: end that first, or use --force")
+        if not force:
+            _lock_clients_out(place, clients_fd)
         (place / "keep").unlink(missing_ok=True)
         was_running = _end_owner(place)
         _end_orphans(place)
@@ -93,7 +93,7 @@ def status(home: Path) -> ServicesStatus:
         owner_pid=read_pid(place / "owner.lock") if is_running else None,
         postgres_pid=state.postgres_pid if state else None,
         valkey_pid=state.valkey_pid if state else None,
-        client_pids=holders(place / "clients.lock"),
+        client_pids=holders(place / "clients.lock", shared=True),
         **_versions(binaries),
         postgres_bytes=_size(place / "postgres"),
         valkey_bytes=_size(place / "valkey"),
@@ -134,9 +134,15 @@ def _end_orphans(place: Home) -> None:
             time.sleep(_POLL_S)
 
 
-def _users(place: Home) -> str:
-    pids = holders(place / "clients.lock")
-    return ", ".join(f"pid {pid} ({command_of(pid)[:60] or 'ended'})" for pid in pids) or "another process"
+def _lock_clients_out(place: Home, clients_fd: int) -> None:
+    """Take the clients' lock, so that nobody begins to use what is about to leave; raise Unavailable where one does."""
+    deadline = time.monotonic() + _DOWN_LIMIT_S
+    while not try_lock(clients_fd):
+        pids = holders(place / "clients.lock", shared=True)
+        if pids or sys.platform != "linux" or time.monotonic() > deadline:
+            users = ", ".join(f"pid {pid} ({command_of(pid)[:60] or 'ended'})" for pid in pids) or "another process"
+            raise Unavailable(f"the services of {place.path} are used by {users}: end that first, or use --force")
+        time.sleep(_POLL_S)  # only the owner holds it, which is leaving by itself
 
 
 def _versions(binaries: Binaries) -> dict[str, str]:

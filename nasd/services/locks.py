@@ -37,17 +37,22 @@ def is_locked(path: Path) -> bool:
         os.close(fd)
 
 
-def holders(path: Path) -> tuple[int, ...]:
-    """The processes that hold a lock on the file, by what the kernel says; empty where it doesn't (not Linux)."""
+def holders(path: Path, *, shared: bool) -> tuple[int, ...]:
+    """The processes that took a lock of that kind on the file, as the kernel says; empty where it doesn't (not Linux)."""
     table = Path("/proc/locks")
     if not (table.exists() and path.exists()):
         return ()
     inode = path.stat().st_ino
+    kind = "READ" if shared else "WRITE"
     pids = set()
     for line in table.read_text().splitlines():  # 1: FLOCK  ADVISORY  READ 1234 fe:00:5678 0 EOF
         fields = line.split()
         # the device is left out: what stands here is the disk's, stat's may be the overlay's
-        if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5].rsplit(":", 1)[-1] == str(inode):
+        if (
+            len(fields) >= 6
+            and (fields[1], fields[3]) == ("FLOCK", kind)
+            and fields[5].rsplit(":", 1)[-1] == str(inode)
+        ):
             pids.add(int(fields[4]))
     return tuple(sorted(pids))
 

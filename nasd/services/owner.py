@@ -11,6 +11,7 @@ import argparse
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -29,7 +30,7 @@ from nasd.services.state import OwnerState, Phase, forget_state, write_state
 GRACE_S = 10.0  # an owner started by hand waits this long for its first client
 POLL_S = 0.5
 _START_POLL_S = 0.02
-_MAX_FIRST_FAILURES = 3  # a server that never became ready is not tried for ever
+_MAX_FAILED_STARTS = 3
 _STOP_STEPS_S = (20.0, 5.0, 5.0)  # how long each stop signal may take
 _MAX_LOG_BYTES = 10 * 2**20
 _LOG = logging.getLogger("nasd.services")
@@ -46,6 +47,7 @@ class Owner:
         self._published: OwnerState | None = None
         self._started = time.monotonic()
         self._had_client = False
+        self._has_renewed_valkey = False
 
     def run(self) -> None:
         """Serve until nobody needs it any more or SIGTERM asks it to leave.
@@ -99,10 +101,26 @@ class Owner:
         return False
 
     def _give_up_if_hopeless(self, server: Server) -> None:
-        if server.was_ready or server.n_failures < _MAX_FIRST_FAILURES:
+        if server.n_failed_starts < _MAX_FAILED_STARTS:
+            return
+        if server.program.name == "valkey" and not self._has_renewed_valkey:
+            self._has_renewed_valkey = True
+            self._renew_valkey(server)
+            return
+        if server.was_ready:  # what worked may work again; clients wait meanwhile
             return
         log = server.program.log
         raise Unavailable(f"{server.program.name} does not start: {_last_line(log)} (all of it: {log})")
+
+    def _renew_valkey(self, server: Server) -> None:
+        """Begin with an empty Valkey: what it holds is only a doorbell, and unreadable data must not stop a study."""
+        aside = self._home / "valkey.broken"
+        if aside.exists():
+            shutil.rmtree(aside)
+        server.program.folder.rename(aside)
+        make_server_folder(server.program.folder, server.program.account)
+        server.n_failed_starts = 0
+        _LOG.warning("valkey does not start with its data; moved that to %s and begin anew", aside)
 
     def _is_ready(self) -> bool:
         return bool(self._servers) and all(server.is_ready for server in self._servers.values())

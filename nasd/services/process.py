@@ -103,7 +103,8 @@ class Server:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.is_ready = False
-        self.n_failures = 0  # since it was last healthy
+        self.n_failures = 0  # ends since it was last healthy: sets the back-off
+        self.n_failed_starts = 0  # ends in a row before it was ready
         self.was_ready = False
         self._process: subprocess.Popen[bytes] | None = None
         self._next_start = 0.0
@@ -124,7 +125,7 @@ class Server:
         elif not self.is_ready:
             self.is_ready = self.program.answers(self._process.pid)
             if self.is_ready:
-                self.was_ready = True
+                self.was_ready, self.n_failed_starts = True, 0
                 _LOG.info("%s is ready, pid %d, %.2f s", self.program.name, self._process.pid, now - self._started)
         elif self.n_failures and now - self._started > _HEALTHY_AFTER_S:
             self.n_failures = 0
@@ -176,6 +177,7 @@ class Server:
     def _note_end(self, returncode: int, now: float) -> None:
         wait_s = _BACKOFF_S[min(self.n_failures, len(_BACKOFF_S) - 1)]
         _LOG.warning("%s ended with %d; starting it again in %.1f s", self.program.name, returncode, wait_s)
-        self._process, self.is_ready = None, False
+        self.n_failed_starts += not self.is_ready
         self.n_failures += 1
+        self._process, self.is_ready = None, False
         self._next_start = now + wait_s

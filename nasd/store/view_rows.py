@@ -1,4 +1,4 @@
-"""Rows of the public views as values, and what follows from them by arithmetic: what is left, for how long, whose share."""
+"""Rows of the public views as values, and what follows from them: what is left, how long, whose share."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ class StudyRow:
     def n_done(self) -> int:
         """Trials that are final and charged to the budget."""
         return self.n_completed + self.n_infeasible + self.n_pruned
+
+    @property
+    def n_stored(self) -> int:
+        """All trials there are, whatever they came to; their numbers are 0, 1, 2 ..."""
+        return self.n_charged + self.n_failed + self.n_cancelled
 
     @property
     def objectives(self) -> tuple[ObjectiveColumn, ...]:
@@ -152,7 +157,8 @@ class Progress:
             ends.append((row.trials_budget - row.n_done) / self.pace.per_s)
         if row.time_budget_s is not None:
             ends.append(row.time_budget_s - row.used_s)
-        return max(0.0, min(ends)) if ends else None
+        left_s = min(ends, default=0.0)
+        return left_s if left_s > 0 else None
 
     @property
     def standstill(self) -> str | None:

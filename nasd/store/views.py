@@ -24,9 +24,10 @@ _STUDY: LiteralString = """
            used_s, learned_seq, spec, created_at, started_at, finished_at
     from nasd.studies"""
 _TRIAL: LiteralString = """
-    select study, trial, state, architecture, architecture_key, fidelity, operator, baseline, parents, val_error, val_loss,
-           params, flops, latency_ms, peak_memory_bytes, energy_mj, objectives, violation, reason, message, seed, recipe,
-           on_front, proposed_from, learned_seq, strategy, strategy_version, created_at, started_at, finished_at
+    select study, trial, state, architecture, architecture_key, fidelity, operator, baseline, parents,
+           val_error, val_loss, params, flops, latency_ms, peak_memory_bytes, energy_mj, objectives, violation,
+           reason, message, seed, recipe, on_front,
+           proposed_from, learned_seq, strategy, strategy_version, created_at, started_at, finished_at
     from nasd.trials"""
 _PACE_OF = 50  # trials: enough to be steady, few enough to follow a change of workers
 
@@ -90,7 +91,8 @@ def front_scores(connection: Connection, name: str) -> list[FrontScore]:
 def pace(connection: Connection, name: str) -> Pace:
     """How quickly the last finished trials came, whatever they came to."""
     query: LiteralString = """
-        select count(*) as n, coalesce(extract(epoch from max(finished_at) - min(finished_at)), 0)::double precision as seconds
+        select count(*) as n,
+               coalesce(extract(epoch from max(finished_at) - min(finished_at)), 0)::double precision as seconds
         from (select finished_at from nasd.trials
               where study = %s and state in ('completed', 'infeasible', 'pruned')
               order by finished_at desc limit %s) as latest"""
@@ -138,7 +140,9 @@ def baselines(connection: Connection, name: str) -> list[Row]:
 
 def trials(connection: Connection, name: str, *, state: str | None = None, limit: int | None = None) -> list[Row]:
     """The newest `limit` trials (None: all), in order of trial."""
-    query: LiteralString = f"{_TRIAL} where study = %s and (%s::text is null or state = %s) order by trial desc limit %s"
+    query: LiteralString = (
+        f"{_TRIAL} where study = %s and (%s::text is null or state = %s) order by trial desc limit %s"
+    )
     return _rows(connection, query, [name, state, state, limit])[::-1]
 
 
@@ -177,7 +181,8 @@ def measurements(connection: Connection, name: str, number: int) -> list[Row]:
 def events(connection: Connection, name: str, number: int) -> list[Row]:
     """What happened to a trial, in order."""
     query: LiteralString = """
-        select event, at, evaluation, attempt, kind, data from nasd.events where study = %s and trial = %s order by event"""
+        select event, at, evaluation, attempt, kind, data
+        from nasd.events where study = %s and trial = %s order by event"""
     return _rows(connection, query, [name, number])
 
 

@@ -22,6 +22,7 @@ from nasd.domain.measurement import Measurement
 from nasd.domain.study import StudySpec, TrainSpec
 from nasd.nets import build_module
 from nasd.nets.runtime import candidate_memory, pick_device, synchronise, versions
+from nasd.training.adamw import AdamW
 from nasd.training.losses import LossWatch
 from nasd.training.report import Validation, measurements
 from nasd.training.schedule import learning_rate
@@ -88,7 +89,7 @@ def _fit(
     at_step: Callable[[int], None],
 ) -> float:
     """All optimiser steps; the seconds they took without those that `at_step` kept us waiting."""
-    optimiser = _optimiser(module, recipe)
+    optimiser = AdamW(module.parameters(), weight_decay=recipe.weight_decay)
     paused_s, started = 0.0, time.perf_counter()
     for step, index in zip(range(steps), data.batches(seed), strict=False):
         before = time.perf_counter()
@@ -140,24 +141,10 @@ class _Data:
                 yield order[i * self.batch : (i + 1) * self.batch]
 
 
-def _optimiser(module: nn.Module, recipe: TrainSpec) -> torch.optim.Optimizer:
-    """AdamW that decays matrices only: a decayed bias or normalisation scale is not what weight decay is for."""
-    matrices = [p for p in module.parameters() if p.ndim > 1]
-    vectors = [p for p in module.parameters() if p.ndim <= 1]
-    return torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=recipe.lr,
-        fused=True,
-    )
-
-
-def _step(module: nn.Module, optimiser: torch.optim.Optimizer, data: _Data, index: Tensor, rate: float) -> Tensor:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
+def _step(module: nn.Module, optimiser: AdamW, data: _Data, index: Tensor, rate: float) -> Tensor:
     loss = functional.cross_entropy(module(data.train_x[index]), data.train_y[index])
-    optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
+    optimiser.step(rate)
     return loss.detach()
 
 

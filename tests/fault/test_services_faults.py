@@ -157,16 +157,16 @@ def test_stale_pid_file_naming_a_live_foreign_process_is_no_obstacle(home):
         bystander.wait()
 
 
-def test_owner_killed_while_the_data_folder_is_made(home, wait_until):
+def test_owner_killed_while_the_data_folder_is_made(fresh_home, wait_until):
     """Half a data folder must not be taken for a whole one."""
     client = subprocess.Popen(
-        [sys.executable, "-c", CLIENT, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CLIENT, str(fresh_home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    wait_until((home / "postgres.new" / "PG_VERSION").exists, what="the beginning of initdb")
-    os.kill(int((home / "owner.lock").read_text()), signal.SIGKILL)
+    wait_until((fresh_home / "postgres.new" / "PG_VERSION").exists, what="the beginning of initdb")
+    os.kill(int((fresh_home / "owner.lock").read_text()), signal.SIGKILL)
 
     assert client.stdout.readline() == "attached\n"  # by itself: it saw that the owner was gone
-    with attach(home) as services:
+    with attach(fresh_home) as services:
         remember(services, 1)
         assert remembered(services) == ([1], [1])
     client.communicate()
@@ -197,3 +197,16 @@ def test_server_that_cannot_start_is_one_sentence_with_the_log(home):
     with pytest.raises(Exception, match=r"postgres does not start: .*postgres\.log"):
         attach(home)
     assert not (Path(home) / "run" / "valkey.sock").exists()
+
+
+def test_unreadable_valkey_data_is_set_aside(home):
+    """Valkey is a doorbell: its broken file must not keep anybody from the rows, which are the truth."""
+    with attach(home) as services:
+        remember(services, 1)
+    down(home, force=True)
+    for file in (home / "valkey" / "appendonlydir").glob("*.rdb"):
+        file.write_bytes(b"not a dump")
+
+    with attach(home) as services:
+        assert remembered(services) == ([1], [])
+    assert (home / "valkey.broken" / "appendonlydir").is_dir()

@@ -13,12 +13,12 @@ from prometheus_client import CollectorRegistry
 from toy_study import toy_parts, toy_spec, toy_study, toy_values
 
 from nasd.config import ControllerSettings
-from nasd.controller.mind import StudyMind
+from nasd.controller.mind import Parts, StudyMind
 from nasd.controller.replay import replay
 from nasd.daemon.controller import Controller, Outside
 from nasd.domain.lifecycle import State
 from nasd.errors import UserError
-from nasd.ports.trials import StudyState
+from nasd.ports.trials import Study, StudyState
 from nasd.telemetry.controller import ControllerTelemetry
 
 SETTINGS = ControllerSettings(
@@ -42,7 +42,7 @@ class Rig:
         self.told: list[Callable[[str], None]] = []
         self.stops: list[Event] = []
         self.threads: list[Thread] = []
-        self.parts = toy_parts
+        self.parts = toy_parts  # a test may put another builder here
 
     def controller(self, holder: str = "one", *, telemetry: ControllerTelemetry | None = None) -> Event:
         outside = Outside(
@@ -52,7 +52,7 @@ class Rig:
             queue=lambda: FakeQueue(self.world),
             listen=self._listen,
             telemetry=telemetry or ControllerTelemetry(self.registry if not self.stops else CollectorRegistry()),
-            build_parts=lambda study: self.parts(study),
+            build_parts=self._parts,
         )
         stop = Event()
         self._start(Controller(outside, settings=SETTINGS, holder=holder).run, stop)
@@ -79,6 +79,9 @@ class Rig:
         self.stops.append(stop)
         self.threads.append(thread)
         thread.start()
+
+    def _parts(self, study: Study) -> Parts:
+        return self.parts(study)
 
     def _listen(self, told: Callable[[str], None], stop: Event) -> None:
         self.told.append(told)

@@ -99,7 +99,7 @@ def test_a_whole_study_over_the_database_replays_and_has_the_rebuilt_front(searc
     search.worker("a")
     search.worker("b")
 
-    wait_until(lambda: search.studies.find("toy").state is StudyState.COMPLETED, limit_s=60)
+    wait_until(lambda: search.studies.find("toy").state is StudyState.COMPLETED, limit_s=20)
 
     study = search.studies.find("toy")
     store = PgTrialStore(database.controller, purpose="test")
@@ -123,7 +123,7 @@ def test_a_second_controller_goes_on_where_the_first_left(search, wait_until):
 
     search.controller("second")
 
-    wait_until(lambda: search.studies.find("toy").state is StudyState.COMPLETED, limit_s=60)
+    wait_until(lambda: search.studies.find("toy").state is StudyState.COMPLETED, limit_s=20)
     assert facts() == [(150,)]
 
 
@@ -133,7 +133,7 @@ def test_counts_over_a_limit_are_learned_without_a_worker(search, wait_until):
     search.controller()
     search.worker("a")
 
-    wait_until(lambda: search.studies.find("toy").state is StudyState.COMPLETED, limit_s=60)
+    wait_until(lambda: search.studies.find("toy").state is StudyState.COMPLETED, limit_s=20)
 
     rows = search.database.rows(
         "select count(*) filter (where state = 'infeasible' and violation > 0), "

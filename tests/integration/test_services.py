@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import nasd
 from nasd.errors import Unavailable
 from nasd.services import attach, default_home, down, status, up
 from nasd.services.home import Home, prepare, require_space, server_account
+from nasd.services.owner import POLL_S
 
 ROOT = Path(nasd.__file__).parent.parent
 CLIENT = """
@@ -83,12 +85,12 @@ def command_lines() -> str:
     return "\n".join(lines)
 
 
-def test_four_processes_at_once_share_one_owner(home, clients):
+def test_four_processes_at_once_share_one_owner(fresh_home, clients):
     """`nasd run` starts its controller and workers together: a second pair would split the truth."""
-    started = [clients.start(home) for _ in range(4)]
+    started = [clients.start(fresh_home) for _ in range(4)]
 
     assert [client.stdout.readline() for client in started] == ["attached\n"] * 4
-    log = Home.at(home).services_log.read_text()
+    log = Home.at(fresh_home).services_log.read_text()
     assert log.count("postgres is ready") == 1
     assert log.count("valkey is ready") == 1
 
@@ -143,23 +145,23 @@ def test_worker_runs_rq_jobs_and_nothing_dangerous(services):
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="command lines are read from /proc")
-def test_secrets_are_private_files_and_on_no_command_line(home, clients):
+def test_secrets_are_private_files_and_on_no_command_line(fresh_home, clients):
     """Any user of the machine reads command lines; also while the data folder is being made."""
-    client = clients.start(home)
+    client = clients.start(fresh_home)
     seen = []
-    while not (home / "state.json").exists() or '"ready"' not in (home / "state.json").read_text():
+    while not (fresh_home / "state.json").exists() or '"ready"' not in (fresh_home / "state.json").read_text():
         seen.append(command_lines())
     assert client.stdout.readline() == "attached\n"
     seen.append(command_lines())
 
-    secrets = list((home / "secrets").iterdir())
+    secrets = list((fresh_home / "secrets").iterdir())
 
     assert len(secrets) == 7
     assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in secrets}
-    assert stat.S_IMODE((home / "secrets").stat().st_mode) == 0o700
+    assert stat.S_IMODE((fresh_home / "secrets").stat().st_mode) == 0o700
     assert [file.name for file in secrets if file.read_text().strip() in "\n".join(seen)] == []
     for folder in ("postgres", "valkey", "run"):
-        assert stat.S_IMODE((home / folder).stat().st_mode) == 0o700
+        assert stat.S_IMODE((fresh_home / folder).stat().st_mode) == 0o700
 
 
 def test_owner_leaves_with_the_last_client_and_not_before(home, clients, wait_until):
@@ -190,14 +192,14 @@ def test_client_that_comes_while_the_owner_leaves_gets_working_services(home, wa
 def test_up_stays_without_clients_until_down(home, wait_until):
     """`nasd services up` is for those who connect with tools that know nothing of our locks."""
     up(home)
-    owner = status(home).owner_pid
-    moved_on = Home.at(home).path / "state.json"
-    read = moved_on.stat().st_mtime_ns
-    with attach(home):
-        pass
+    before = status(home)
+    attach(home).close()
+    leaving_time = time.monotonic() + 3 * POLL_S
+    wait_until(lambda: time.monotonic() > leaving_time)
 
-    assert owner == status(home).owner_pid
-    assert read == moved_on.stat().st_mtime_ns
+    assert before.is_kept
+    assert status(home).owner_pid == before.owner_pid
+    assert status(home).is_ready
     assert down(home)
     assert not status(home).is_running
     assert not down(home)
@@ -228,22 +230,22 @@ def test_warm_attach_takes_no_noticeable_time(services):
     assert float(done.stdout) < 0.1
 
 
-def test_nearly_full_disk_is_refused_before_anything_is_begun(home):
+def test_nearly_full_disk_is_refused_before_anything_is_begun(fresh_home):
     """A database that meets a full disk in mid-study stops."""
     with pytest.raises(Unavailable, match=r"MiB are free on the disk of .* NASD_HOME"):
-        require_space(home, min_free_bytes=2**62)
-    assert not home.exists()
+        require_space(fresh_home, min_free_bytes=2**62)
+    assert not fresh_home.exists()
 
 
 @needs_root
-def test_home_of_another_user_is_refused_in_one_sentence(home):
+def test_home_of_another_user_is_refused_in_one_sentence(fresh_home):
     """A home made by root belongs to the servers' user and can't be used by another."""
-    home.mkdir()
-    os.chown(home, 12345, 12345)
+    fresh_home.mkdir()
+    os.chown(fresh_home, 12345, 12345)
 
     with pytest.raises(Unavailable, match=r"belongs to user 12345 and you are 'root'.*NASD_HOME"):
-        attach(home)
-    home.rmdir()
+        attach(fresh_home)
+    fresh_home.rmdir()
 
 
 @needs_root
@@ -255,9 +257,9 @@ def test_home_that_the_servers_cannot_enter_is_refused(tmp_path):
         prepare(Home.at(tmp_path / "home"))
 
 
-def test_default_home_lies_beside_the_study_or_where_the_servers_can_enter(home, tmp_path):
+def test_default_home_lies_beside_the_study_or_where_the_servers_can_enter(fresh_home, tmp_path):
     """As root a study in /root must work too, and find the same home every time."""
-    assert home.parent / ".nasd" == default_home(home.parent)
+    assert fresh_home.parent / ".nasd" == default_home(fresh_home.parent)
     if server_account() is not None:
         tmp_path.chmod(0o700)
         assert Path("/var/lib/nasd") == default_home(tmp_path).parent
@@ -265,9 +267,9 @@ def test_default_home_lies_beside_the_study_or_where_the_servers_can_enter(home,
         assert default_home(tmp_path) != default_home(tmp_path / "other")
 
 
-def test_long_home_path_gets_a_short_private_socket_folder(home):
+def test_long_home_path_gets_a_short_private_socket_folder(fresh_home):
     """A socket's path has room for about 100 bytes; studies lie deeper than that."""
-    deep = home / ("d" * 60) / ("e" * 60)
+    deep = fresh_home / ("d" * 60) / ("e" * 60)
 
     with attach(deep) as services:
         assert query(services.database_url("admin"), "select 1") == [(1,)]
@@ -278,11 +280,11 @@ def test_long_home_path_gets_a_short_private_socket_folder(home):
     shutil.rmtree(services.run_dir)
 
 
-def test_foreign_folder_in_place_of_the_socket_folder_is_refused(home):
+def test_foreign_folder_in_place_of_the_socket_folder_is_refused(fresh_home):
     """Anybody may make folders in /tmp; sockets in one of theirs would hand them our passwords."""
-    deep = home / ("d" * 60) / ("f" * 60)
+    deep = fresh_home / ("d" * 60) / ("f" * 60)
     run_dir = Home.at(deep).run_dir()
-    target = home.parent / "theirs"
+    target = fresh_home.parent / "theirs"
     target.mkdir()
     run_dir.symlink_to(target)
     try:
@@ -292,11 +294,11 @@ def test_foreign_folder_in_place_of_the_socket_folder_is_refused(home):
         run_dir.unlink()
 
 
-def test_missing_wheel_names_the_two_urls(home):
+def test_missing_wheel_names_the_two_urls(fresh_home):
     """Not every platform has the wheels; there a real cluster is the way."""
     code = "import sys; from pathlib import Path; from nasd.services import attach; attach(Path(sys.argv[1]))"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code, str(home)],
+        [sys.executable, "-S", "-c", code, str(fresh_home)],
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -304,11 +306,11 @@ def test_missing_wheel_names_the_two_urls(home):
     )
 
     assert "NASD_DATABASE_URL and NASD_REDIS_URL" in done.stderr
-    assert not home.exists()
+    assert not fresh_home.exists()
 
 
 @needs_root
-def test_programs_are_copied_where_the_servers_cannot_enter_the_venv(home, tmp_path):
+def test_programs_are_copied_where_the_servers_cannot_enter_the_venv(fresh_home, tmp_path):
     """A venv in /root is ordinary; opening /root to everybody for it is not."""
     packages = Path(psycopg.__file__).parent.parent
     tmp_path.chmod(0o700)
@@ -318,9 +320,11 @@ def test_programs_are_copied_where_the_servers_cannot_enter_the_venv(home, tmp_p
         "import sys; from pathlib import Path; from nasd.services import attach, down; home = Path(sys.argv[1])\n"
         "attach(home).close(); down(home, force=True)"
     )
-    subprocess.run([sys.executable, "-S", "-c", code, str(home)], env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, check=True)
+    subprocess.run(
+        [sys.executable, "-S", "-c", code, str(fresh_home)], env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, check=True
+    )
 
-    assert len(list((home / "bin").iterdir())) == 2
+    assert len(list((fresh_home / "bin").iterdir())) == 2
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
@@ -371,17 +375,17 @@ def _runs_as(python: str, uid: int) -> bool:
     return done.returncode == 0
 
 
-def test_status_starts_nothing_and_tells_what_runs(home: Path, wait_until: Callable[..., None]):
+def test_status_starts_nothing_and_tells_what_runs(fresh_home: Path, wait_until: Callable[..., None]):
     """`nasd services status` is asked most when something is wrong."""
-    assert not status(home).is_running
-    assert not home.exists()
+    assert not status(fresh_home).is_running
+    assert not fresh_home.exists()
 
-    with attach(home):
-        now = status(home)
+    with attach(fresh_home):
+        now = status(fresh_home)
 
     assert (now.is_running, now.is_ready, now.is_kept) == (True, True, False)
     assert (now.postgres_version, now.valkey_version) == ("18.6", "9.1.2")
     assert now.postgres_bytes > 2**20
     if sys.platform == "linux":
         assert os.getpid() in now.client_pids
-    wait_until(lambda: not status(home).is_running)
+    wait_until(lambda: not status(fresh_home).is_running)

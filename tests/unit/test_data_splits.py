@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from nasd.data import describe, search_split
+from nasd.data import describe, partition, search_split
 from nasd.data.final import test_split as final_split
 from nasd.domain.study import DataSpec
 from nasd.errors import UserError, WorldFault
@@ -26,6 +27,14 @@ def test_facts_of_digits_are_what_they_were_recorded_as() -> None:
     assert dict(facts.sha256) == GOLDEN
     assert (facts.n_train, facts.n_validation, facts.n_test) == (1077, 360, 360)
     assert (facts.input_shape, facts.n_classes, facts.majority_error) == ((64,), 10, 0.9)
+
+
+def test_digits_are_scikit_learns() -> None:
+    """They are read from its file without importing it; a user compares with `load_digits`."""
+    x, y = partition._digits()
+    theirs_x, theirs_y = load_digits(return_X_y=True)
+    assert np.array_equal(x, (theirs_x / 16).astype(np.float32))
+    assert np.array_equal(y, theirs_y)
 
 
 def test_splits_are_scaled_typed_and_read_only() -> None:

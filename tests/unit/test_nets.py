@@ -7,6 +7,7 @@ from torch import nn
 from nasd.domain.architecture import Architecture
 from nasd.errors import CandidateFault
 from nasd.nets import build_module
+from nasd.nets.mlp import Linear
 from nasd.nets.runtime import candidate_memory
 
 GENES = {"layers": 2, "widths": (128, 256), "activation": "silu", "norm": "layernorm", "dropout": 0.1}
@@ -19,13 +20,13 @@ def build(seed: int = 0, **genes: object) -> nn.Module:
 
 def test_a_layer_is_linear_norm_activation_dropout() -> None:
     """The order decides what is trained; the head has none of them."""
-    layer = [nn.Linear, nn.LayerNorm, nn.SiLU, nn.Dropout]
-    assert [*layer, *layer, nn.Linear] == [type(part) for part in build().children()]
+    layer = [Linear, nn.LayerNorm, nn.SiLU, nn.Dropout]
+    assert [*layer, *layer, Linear] == [type(part) for part in build().children()]
 
 
 def test_parts_that_do_nothing_are_left_out() -> None:
     """They would cost latency and change no result."""
-    assert [nn.Linear, nn.SiLU, nn.Linear, nn.SiLU, nn.Linear] == [
+    assert [Linear, nn.SiLU, Linear, nn.SiLU, Linear] == [
         type(part) for part in build(norm="none", dropout=0.0).children()
     ]
 

@@ -4,11 +4,17 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
+from nasd.domain.architecture import Architecture
 from nasd.errors import CandidateFault
+from nasd.nets import build_module
+from nasd.training.adamw import AdamW
 from nasd.training.losses import LossWatch
 from nasd.training.report import Validation, measurements
 from nasd.training.schedule import learning_rate
+
+GENES = {"layers": 2, "widths": (16, 32), "activation": "gelu", "norm": "batchnorm", "dropout": 0.0}
 
 
 def test_the_rate_rises_to_its_peak_and_falls_over_exactly_the_steps() -> None:
@@ -25,6 +31,34 @@ def test_the_rate_rises_to_its_peak_and_falls_over_exactly_the_steps() -> None:
 def test_short_schedules_have_a_positive_rate_at_every_step(steps: int, warmup: float) -> None:
     """Rounding must not divide by zero or waste the only step."""
     assert all(0 < learning_rate(i, steps, peak=1.0, warmup=warmup) <= 1 for i in range(steps))
+
+
+def test_our_adamw_is_torchs_bit_for_bit() -> None:
+    """It exists for its imports and its speed; its numbers are torch's, so that recipes mean the same."""
+    torch.set_num_threads(1)
+    x, y = torch.randn((16, 8), generator=torch.Generator().manual_seed(0)), torch.arange(16) % 3
+
+    def weights(*, ours: bool) -> list[torch.Tensor]:
+        architecture = Architecture.of("mlp", GENES)
+        module = build_module(architecture, input_shape=(8,), n_outputs=3, seed=1)
+        matrices = [p for p in module.parameters() if p.ndim > 1]
+        vectors = [p for p in module.parameters() if p.ndim <= 1]
+        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        theirs = torch.optim.AdamW(groups, weight_decay=0.05, fused=True)
+        mine = AdamW(module.parameters(), weight_decay=0.05)
+        for step in range(20):
+            rate = 0.01 / (step + 1)
+            functional.cross_entropy(module(x), y).backward()
+            if ours:
+                mine.step(rate)
+            else:
+                for group in theirs.param_groups:
+                    group["lr"] = rate
+                theirs.step()
+                theirs.zero_grad()
+        return list(module.parameters())
+
+    assert all(torch.equal(a, b) for a, b in zip(weights(ours=True), weights(ours=False), strict=True))
 
 
 @pytest.mark.parametrize("every", [1, 50])

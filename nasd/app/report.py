@@ -1,0 +1,98 @@
+"""What a finished search found, in a sentence: never one best accuracy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+Row = Mapping[str, object]
+REFERENCE = "medium"  # the hand-made baseline that a search has to beat
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A trial's figures; `error_spread` is the standard error of its validation error."""
+
+    trial: int
+    error: float
+    error_spread: float
+    costs: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The cheapest member within one standard error of the best, against a hand-made baseline.
+
+    Attributes:
+        ratios: cost name -> the baseline's cost over the member's; above 1 the member is cheaper.
+    """
+
+    member: Member
+    baseline: Member
+    best: Member
+    ratios: Mapping[str, float]
+
+
+def compare(front: Sequence[Row], baselines: Sequence[Row], *, reference: str = REFERENCE) -> Comparison | None:
+    """None where there is no error objective, no front, or no finished baseline of that name.
+
+    The one-standard-error rule: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3. Among the
+    members that can't be told from the best, the one with the least sum of log costs.
+    """
+    members = [member for row in front if (member := _member(row)) is not None]
+    named = [_member(row) for row in baselines if row.get("baseline") == reference and row.get("state") == "completed"]
+    if not members or not named or named[0] is None:
+        return None
+    best = min(members, key=lambda m: (m.error, m.trial))
+    level = [m for m in members if m.error <= best.error + best.error_spread]
+    chosen = min(level, key=lambda m: (sum(log(cost) for cost in m.costs.values()), m.trial))
+    ratios = {name: named[0].costs[name] / cost for name, cost in chosen.costs.items() if name in named[0].costs}
+    return Comparison(member=chosen, baseline=named[0], best=best, ratios=ratios)
+
+
+def sentences(comparison: Comparison, *, reference: str = REFERENCE) -> list[str]:
+    """The comparison as two or three lines for a person."""
+    member, baseline, best = comparison.member, comparison.baseline, comparison.best
+    difference = member.error - baseline.error
+    noise = (member.error_spread**2 + baseline.error_spread**2) ** 0.5
+    if abs(difference) <= noise:
+        verdict = "the same validation error within one standard error"
+    else:
+        verdict = f"a validation error {abs(difference):.1%} {'higher' if difference > 0 else 'lower'}"
+    costs = ", ".join(_times(name, ratio) for name, ratio in comparison.ratios.items())
+    lines = [
+        f"trial {member.trial} against the hand-made {reference} baseline: {verdict}, {costs}",
+        (
+            f"  error {_error(member)} against {_error(baseline)}; the lowest on the front is trial {best.trial} "
+            f"with {_error(best)} (± is one standard error of one run's estimate)"
+        ),
+    ]
+    if member.trial == baseline.trial:
+        lines[0] = f"nothing on the front is cheaper than the hand-made {reference} baseline at its error"
+    return lines
+
+
+def _member(row: Row) -> Member | None:
+    objectives = row.get("objectives")
+    trial = row.get("trial")
+    if not isinstance(objectives, Mapping) or "val_error" not in objectives or not isinstance(trial, int):
+        return None
+    costs = {name: float(objectives[name]["value"]) for name in ("params", "latency_ms", "flops") if name in objectives}
+    error = objectives["val_error"]
+    return Member(
+        trial=trial,
+        error=float(error["value"]),
+        error_spread=float(error.get("spread") or 0.0),
+        costs={name: cost for name, cost in costs.items() if cost > 0},
+    )
+
+
+def _error(member: Member) -> str:
+    return f"{member.error:.2%} ± {member.error_spread:.2%}"
+
+
+def _times(name: str, ratio: float) -> str:
+    nouns = {"params": ("fewer parameters", "more parameters"), "latency_ms": ("lower latency", "higher latency")}
+    less, more = nouns.get(name, (f"fewer {name}", f"more {name}"))
+    return f"{ratio:.1f} times {less}" if ratio >= 1 else f"{1 / ratio:.1f} times {more}"
