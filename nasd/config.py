@@ -55,6 +55,7 @@ class WorkerSettings(_Frozen):
     drain_s: PositiveFloat = 8.0  # after SIGTERM the child gets this long to reach a step boundary
     beat_every_s: PositiveFloat = 2.0
     idle_poll_s: PositiveFloat = 2.0  # a lost ring costs at most this
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)  # of a worker; None: no server, 0: any free
 
 
 class ControllerSettings(_Frozen):

@@ -1,4 +1,4 @@
-"""What tests of workers share: recipes of users' functions, settings with short intervals, one evaluation in a child."""
+"""What tests of workers share: recipes of users' functions, short intervals, one evaluation in a child."""
 
 from __future__ import annotations
 

@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from nasd.config import Settings
+from nasd.config import read_settings
 from nasd.domain.ids import LOCAL, DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.errors import SettingsError, UserError
 from nasd.store.leases import PgLeaseStore
+from nasd.telemetry.logs import configure
 from workers.devices import worker_info
-from workers.logs import configure
 from workers.serving import serve
 
 __all__ = ["main", "serve"]
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        settings = Settings()
+        settings = read_settings()
         configure(settings.log_level)
         url = settings.database_url
         if url is None:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         info = worker_info(DeviceKind(options.device_kind), stages=stages, studies=options.studies)
         store = PgLeaseStore(url, duration_s=settings.lease.duration_s, backoff_s=settings.lease.backoff_s)
         return serve(store, settings.redis_url, info, settings, once=options.once)
-    except (UserError, ValueError) as error:
+    except UserError as error:
         print(f"nasd: {error}", file=sys.stderr)
         return 2
 

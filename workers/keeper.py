@@ -85,7 +85,7 @@ class Keeper:
 
     def _beat(self) -> None:
         try:
-            self._store.beat(self._worker, self._stats.activity())
+            self._store.beat(self._worker, self._stats.activity_s)
         except Exception as error:  # noqa: BLE001 - the worker's outermost seam: nothing the store raises may end renewing
             self._note_away(error)
         else:

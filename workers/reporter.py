@@ -74,7 +74,7 @@ class Reporter:
             if self._try(partial(self._finish, lease, outcome)):
                 return True
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-            n_refused += self._try(lambda: self._store.beat(self._worker, self._stats.activity()))
+            n_refused += self._try(lambda: self._store.beat(self._worker, self._stats.activity_s))
             if n_refused >= _TRIES:
                 logger.error("the store takes everything but this outcome", extra={"fields": _fields(lease)})
                 self._spool.set_aside(path)

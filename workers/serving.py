@@ -68,13 +68,13 @@ def serve(
         is_stopping=lambda: stop.requested,
         lock_directory=lock_directory,
     )
-    with _signals(stop, evaluator), contextlib.closing(evaluator):
+    with _metrics(settings.worker.metrics_port, stats), _signals(stop, evaluator), contextlib.closing(evaluator):
         evaluator.start()
         worker = _register(store, info, stop)
         if worker is not None:
             _Parts(store, worker, redis_url, info, settings, evaluator, stats, stop).work(once=once)
             _leave(store, worker)
-    logger.info("worker left", extra={"fields": {"worker": info.name} | stats.activity()})
+    logger.info("worker left", extra={"fields": {"worker": info.name} | stats.activity_s})
     return 0
 
 
@@ -135,7 +135,6 @@ class _Parts:
         refusals: list[UserError] = []
 
         def answer() -> bool:
-            self.stats.refused_messages = listener.refused
             try:
                 return session.drain()
             except UserError as error:
@@ -150,6 +149,7 @@ class _Parts:
             answer=answer,
             stop=self.stop,
             poll_s=self.settings.worker.idle_poll_s,
+            on_refused=self.stats.refuse,
         )
         listener.run()
         if refusals:
@@ -180,6 +180,27 @@ def _leave(store: LeaseStore, worker: WorkerId) -> None:
         store.leave(worker)
     except Exception as error:  # noqa: BLE001 - leaving is a courtesy: its silence says the same a little later
         logger.warning("could not say goodbye", extra={"fields": {"error": repr(error)}})
+
+
+@contextlib.contextmanager
+def _metrics(port: int | None, stats: WorkerStats) -> Iterator[None]:
+    """Serve /metrics meanwhile, where a port is set."""
+    if port is None:
+        yield
+        return
+    from prometheus_client import CollectorRegistry
+
+    from nasd.telemetry.server import MetricsServer
+    from nasd.telemetry.worker import WorkerTelemetry
+
+    registry = CollectorRegistry()
+    stats.observer = WorkerTelemetry(registry, stats=lambda: stats)
+    server = MetricsServer(registry, port=port)
+    logger.info("metrics served", extra={"fields": {"port": server.port}})
+    try:
+        yield
+    finally:
+        server.close()
 
 
 @contextlib.contextmanager

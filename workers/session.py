@@ -16,7 +16,7 @@ from workers.evaluator import Evaluator
 from workers.keeper import Keeper
 from workers.recipe import Recipe
 from workers.reporter import Reporter
-from workers.stats import WorkerStats, kind_of
+from workers.stats import WorkerStats
 from workers.stop import Stop
 
 logger = logging.getLogger(__name__)
@@ -114,8 +114,7 @@ class Session:
         elif self._stop.requested:
             self._reporter.give_back(lease, within_s=1.5)
         self._keeper.release()
-        kind = kind_of(outcome, drained=self._stop.requested)
-        self._stats.count(lease.stage, kind)
+        kind = self._stats.count(lease.stage, outcome, wall_s, drained=self._stop.requested)
         self._log(lease, outcome, kind, wall_s)
 
     def _outcome(self, lease: Lease) -> Outcome | None:

@@ -5,8 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from nasd.domain.measurement import Outcome, Stage
+from nasd.domain.measurement import Outcome, OutcomeKind, Stage
+
+
+class Observer(Protocol):
+    """Hears of each end as it happens (`nasd.telemetry.worker.WorkerTelemetry`)."""
+
+    def evaluated(self, stage: Stage, outcome: OutcomeKind | None, seconds: float) -> None:
+        """An evaluation ended; `outcome` is None where nothing was reported."""
+        ...
+
+    def refused(self) -> None:
+        """A message was not the project's own."""
+        ...
 
 
 @dataclass(slots=True)
@@ -35,11 +48,22 @@ class WorkerStats:
     child_deaths: int = 0
     started_at: float = field(default_factory=time.monotonic)
     running: Callable[[], tuple[float, float]] | None = None  # (busy, paused) of the evaluation under way
+    observer: Observer | None = None
 
-    def count(self, stage: Stage, outcome: str) -> None:
-        """One more evaluation that came to `outcome`."""
-        key = (str(stage), outcome)
+    def count(self, stage: Stage, outcome: Outcome | None, seconds: float, *, drained: bool) -> str:
+        """One more evaluation; the word under which it was counted."""
+        word = str(outcome.kind) if outcome is not None else "given_back" if drained else "abandoned"
+        key = (str(stage), word)
         self.evaluations[key] = self.evaluations.get(key, 0) + 1
+        if self.observer is not None:
+            self.observer.evaluated(stage, outcome.kind if outcome is not None else None, seconds)
+        return word
+
+    def refuse(self) -> None:
+        """One more message that was not the project's own."""
+        self.refused_messages += 1
+        if self.observer is not None:
+            self.observer.refused()
 
     def spend(self, stage: Stage, wall_s: float, paused_s: float) -> None:
         """Account for one evaluation."""
@@ -48,7 +72,8 @@ class WorkerStats:
         self.paused_s += paused_s
         self.seconds[str(stage)] = self.seconds.get(str(stage), 0.0) + wall_s
 
-    def activity(self) -> dict[str, float]:
+    @property
+    def activity_s(self) -> dict[str, float]:
         """Seconds so far as `busy`, `paused` and `idle`; they sum to the worker's age."""
         running = self.running
         busy_s, paused_s = running() if running is not None else (0.0, 0.0)
@@ -59,7 +84,7 @@ class WorkerStats:
     def snapshot(self) -> dict[str, object]:
         """Everything as plain values; evaluations as (stage, outcome, count)."""
         return {
-            **{f"{name}_s": seconds for name, seconds in self.activity().items()},
+            **{f"{name}_s": seconds for name, seconds in self.activity_s.items()},
             "evaluations": [(stage, outcome, n) for (stage, outcome), n in self.evaluations.copy().items()],
             "seconds": dict(self.seconds),
             "leases": self.leases,
@@ -70,10 +95,3 @@ class WorkerStats:
             "child_starts": self.child_starts,
             "child_deaths": self.child_deaths,
         }
-
-
-def kind_of(outcome: Outcome | None, *, drained: bool) -> str:
-    """The word under which an evaluation is counted."""
-    if outcome is not None:
-        return str(outcome.kind)
-    return "given_back" if drained else "abandoned"

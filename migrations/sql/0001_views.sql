@@ -146,4 +146,4 @@ from nasd_core.event as ev
 left join nasd_core.study as s on s.id = ev.study_id
 left join nasd_core.trial as t on t.id = ev.trial_id;
 
-create view nasd.schema_version as select version_num as version from nasd_core.alembic_version;
+create view nasd.schema_version as select version_num::text as version from nasd_core.alembic_version;

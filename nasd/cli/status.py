@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def status(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="A study's name or file. Without it: a line for each.")
+        str | None, typer.Argument(metavar="STUDY", help="A study's name or file. Without it: a line for each.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:

@@ -84,21 +84,28 @@ def run_loop(
                 wake.clear()  # before the tick: what arrives while it runs asks for another
                 if ended.is_set():
                     return
-            try:
-                pause_s = loop.tick()
-                n_failures = 0
-            except Deposed as error:
-                log.warning("deposed", extra={"fields": {"loop": loop.name, "epoch": error.epoch}})
-                on_deposed()
-                return
-            except Exception:  # the outermost seam: whatever it was, the next tick starts from rows
+            pause_s = _guarded(loop, on_deposed)
+            if pause_s is None:
                 n_failures += 1
-                log.exception("tick failed", extra={"fields": {"loop": loop.name, "failures": n_failures}})
                 on_failed(loop.name)
-                loop.reset()
                 clock.wait(ended, backoff_s(n_failures))
                 continue
+            n_failures = 0
             if pause_s > 0:
                 clock.wait(wake or ended, pause_s)
     finally:
         loop.reset()
+
+
+def _guarded(loop: Loop, on_deposed: Callable[[], None]) -> float | None:
+    """One tick; the pause after it, or None where it failed and the next one starts from rows."""
+    try:
+        return loop.tick()
+    except Deposed as error:
+        log.warning("deposed", extra={"fields": {"loop": loop.name, "epoch": error.epoch}})
+        on_deposed()
+        return 0.0
+    except Exception:  # the outermost seam of a controller's loop
+        log.exception("tick failed", extra={"fields": {"loop": loop.name}})
+        loop.reset()
+        return None

@@ -199,7 +199,15 @@ class Listener:
     """
 
     def __init__(
-        self, url: str | None, kind: DeviceKind, *, name: str, answer: Callable[[], bool], stop: StopFlag, poll_s: float
+        self,
+        url: str | None,
+        kind: DeviceKind,
+        *,
+        name: str,
+        answer: Callable[[], bool],
+        stop: StopFlag,
+        poll_s: float,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -210,11 +218,12 @@ class Listener:
             answer: does what there is to do; True when it stopped before everything was done.
             stop: looked at between two answers.
             poll_s: answer at least this often, rung or not.
+            on_refused: told of each message that is not the project's own.
         """
         self.kind, self.stop, self.poll_s = kind, stop, poll_s
         self.has_more = False
         self.refused = 0
-        self._url, self._name, self._answer = url, name, answer
+        self._url, self._name, self._answer, self._on_refused = url, name, answer, on_refused
         self._n_connects = 0
         self._is_away = False
 
@@ -224,6 +233,7 @@ class Listener:
     def refuse(self, what: str) -> None:
         """Count and log a message that is not the project's own."""
         self.refused += 1
+        self._on_refused()
         logger.warning("message refused", extra={"fields": {"what": what, "refused": self.refused}})
 
     def run(self) -> None:

@@ -38,7 +38,7 @@ def is_locked(path: Path) -> bool:
 
 
 def holders(path: Path, *, shared: bool) -> tuple[int, ...]:
-    """The processes that took a lock of that kind on the file, as the kernel says; empty where it doesn't (not Linux)."""
+    """The processes that took such a lock on the file, as the kernel says; empty where it does not (not Linux)."""
     table = Path("/proc/locks")
     if not (table.exists() and path.exists()):
         return ()

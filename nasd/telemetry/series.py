@@ -17,9 +17,12 @@ class ControllerSeries:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        study, kind = ["study"], ["study", "device_kind"]
         self.build = Info("nasd_build", "Version of the program", registry=registry)
-        self.leading = Gauge("nasd_controller_leading", "1 while this controller leads", registry=registry)
+        self._of_studies(registry)
+        self._of_loops(registry)
+
+    def _of_studies(self, registry: CollectorRegistry) -> None:
+        study, kind = ["study"], ["study", "device_kind"]
         self.trials = Gauge(
             "nasd_trials",
             "Trials by state; in_flight = proposed and not learned",
@@ -44,6 +47,9 @@ class ControllerSeries:
             "nasd_hypervolume", "Share of the study's scoring box that its front dominates", kind, registry=registry
         )
         self.front_size = Gauge("nasd_front_size", "Members of the Pareto front", kind, registry=registry)
+
+    def _of_loops(self, registry: CollectorRegistry) -> None:
+        self.leading = Gauge("nasd_controller_leading", "1 while this controller leads", registry=registry)
         self.queue_depth = Gauge(
             "nasd_queue_depth", "Evaluations that could be leased now", ["device_kind"], registry=registry
         )

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from workers_scene import Rig
 
 from nasd.domain.measurement import OutcomeKind
 from workers.control import Order
-from workers_scene import Rig
 
 TESTS = Path(__file__).resolve().parent.parent
 

@@ -8,17 +8,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
-
 from fakes_lease import MemoryLeaseStore
+from workers_scene import info, recipe, settings
+
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind
 from nasd.errors import Unavailable
 from nasd.ports.lease import Directive
 from workers.serving import serve
 from workers.stats import WorkerStats
 from workers.stop import Stop
-from workers_scene import info, recipe, settings
 
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -94,7 +95,7 @@ def test_a_long_evaluation_is_renewed_and_its_time_accounted(serving, wait_until
     row = store.row(1)
     wait_until(lambda: row.renewals > 3 and row.progress["step"] > 5)
 
-    activity = worker.stats.activity()
+    activity = worker.stats.activity_s
     assert activity["busy"] > 0.2
     assert store.n_beats > 1
     assert abs(sum(activity.values()) - (time.monotonic() - worker.stats.started_at)) < 0.1
@@ -224,6 +225,7 @@ def test_a_refused_worker_says_so_and_ends(serving, wait_until):
 SCRIPT = """
 import json, sys; sys.path.insert(0, {tests!r})
 from pathlib import Path
+from urllib.request import urlopen
 from fakes_lease import MemoryLeaseStore
 from workers.serving import serve
 from workers_scene import info, recipe, settings
@@ -280,3 +282,18 @@ def test_a_second_signal_leaves_at_once(tmp_path, wait_until):
     assert worker.wait(timeout=10) == 128 + signal.SIGTERM
     assert time.monotonic() - began < 1
     worker.stdout.close()
+
+
+def test_a_worker_serves_its_figures(serving, wait_until, caplog):
+    """Prometheus sees busy fraction and outcomes of each worker."""
+    caplog.set_level("INFO", logger="workers.serving")
+    store = store_with("nothing", 3)
+    serving(store, metrics_port=0)
+    wait_until(lambda: store.states() == ["completed"] * 3)
+    (port,) = [record.fields["port"] for record in caplog.records if record.message == "metrics served"]
+
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+        text = page.read().decode()
+
+    assert 'outcome="completed",stage="run"' in text
+    assert "busy" in text

@@ -47,7 +47,7 @@ def test_unreachable_services_are_problems_with_a_remedy(tmp_path):
 
 
 def test_a_url_that_is_none_does_not_show_its_password(tmp_path):
-    """libpq's own message repeats the whole text."""
+    """The driver's own message repeats the whole text."""
     code, found = doctor(tmp_path, NASD_DATABASE_URL="postgres//a:secret@b/c", NASD_REDIS_URL="x//a:secret@b")
 
     assert code == 1

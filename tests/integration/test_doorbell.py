@@ -1,9 +1,13 @@
 """The doorbell on a real Valkey: wakes in milliseconds, obeys nobody, and may vanish at any moment."""
 
 import json
+import os
 import pickle
+import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -11,8 +15,9 @@ from pathlib import Path
 
 import pytest
 import redis
-
 from fakes_lease import MemoryLeaseStore
+from workers_scene import info, recipe, settings
+
 from nasd.domain.ids import LOCAL, DeviceKind
 from nasd.ports.queue import Queue
 from nasd.queue.doorbell import ENTRY, RqDoorbell, assert_json, queue_name
@@ -21,7 +26,6 @@ from nasd.services import locate_binaries
 from workers.serving import serve
 from workers.stats import WorkerStats
 from workers.stop import Stop
-from workers_scene import info, recipe, settings
 
 TESTS = Path(__file__).resolve().parent.parent
 PI5 = DeviceKind("pi5")
@@ -168,7 +172,7 @@ class Bomb:
 def hostile(path: Path) -> dict[str, tuple[bytes, dict[str, bytes]]]:
     good = json.dumps([ENTRY, None, ["local"], {}]).encode()
     command = json.dumps(["os.system", None, [f"touch {path}"], {}]).encode()
-    callbacks = {name: b"os.system" for name in ("success_callback_name", "failure_callback_name")}
+    callbacks = dict.fromkeys(("success_callback_name", "failure_callback_name"), b"os.system")
     return {
         "os.system": (zlib.compress(command), {}),
         "with callbacks": (zlib.compress(command), callbacks),
@@ -184,7 +188,9 @@ def hostile(path: Path) -> dict[str, tuple[bytes, dict[str, bytes]]]:
 
 
 @pytest.mark.parametrize("name", list(hostile(Path())))
-def test_a_hostile_message_is_refused_and_counted(tmp_path, admin, listening, bell, wait_until, name):
+def test_a_hostile_message_is_refused_and_counted(  # noqa: PLR0917 - fixtures
+    tmp_path, admin, listening, bell, wait_until, name
+):
     """Whoever can write to Redis must not be able to run anything on a worker, nor to end it."""
     one = listening()
     wait_until(lambda: is_waiting(admin))
@@ -217,7 +223,7 @@ def test_a_message_without_a_body_and_odd_names_are_survived(admin, listening, b
 
 
 def test_commands_through_redis_are_not_obeyed(admin, listening, bell, wait_until):
-    """rq would let anyone who can publish shut a worker down or suspend it."""
+    """Rq would let anyone who can publish shut a worker down or suspend it."""
     one = listening()
     wait_until(lambda: is_waiting(admin))
     (key,) = admin.smembers("rq:workers")
@@ -231,10 +237,9 @@ def test_commands_through_redis_are_not_obeyed(admin, listening, bell, wait_unti
 
 
 @pytest.fixture
-def own_valkey(tmp_path_factory):
+def own_valkey():
     """A server of this test's own, to be killed and started again."""
-    folder = Path("/tmp") / f"nasd-{tmp_path_factory.mktemp('v').name}-{time.monotonic_ns()}"  # a socket's path is short
-    folder.mkdir(mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix="nasd-v-"))  # a socket's path must be short
     running = []
 
     def start() -> subprocess.Popen:
@@ -259,6 +264,7 @@ def own_valkey(tmp_path_factory):
     for server in running:
         server.kill()
         server.wait()
+    shutil.rmtree(folder)
 
 
 @pytest.mark.fault
@@ -324,6 +330,31 @@ def test_one_ring_wakes_as_many_workers_as_there_is_work(services, bell, tmp_pat
     wait_until(lambda: store.states() == ["running"] * 3, limit_s=3)
     stop.request()
     for thread in threads:
-        bell.ring(LOCAL)
-    for thread in threads:
         wait_until(lambda thread=thread: bell.ring(LOCAL) and not thread.is_alive())
+
+
+IDLE = """
+import os, sys; from pathlib import Path
+sys.path.insert(0, {tests!r})
+from fakes_lease import MemoryLeaseStore
+from workers.serving import serve
+from workers_scene import info, recipe, settings
+home = Path({home!r})
+sys.exit(serve(MemoryLeaseStore(), os.environ["URL"], info(), settings(home, idle_poll_s=30.0), lock_directory=home))
+"""
+
+
+@pytest.mark.fault
+def test_an_idle_worker_leaves_at_once(services, bell, admin, tmp_path, wait_until):
+    """It waits inside Redis; Ctrl-C must not take a poll interval, and rq must not keep its record."""
+    script = IDLE.format(tests=str(TESTS), home=str(tmp_path))
+    environment = os.environ | {"URL": services.redis_url("worker")}
+    with subprocess.Popen([sys.executable, "-c", script], env=environment) as worker:
+        wait_until(lambda: is_waiting(admin))
+        began = time.monotonic()
+
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(timeout=10) == 0
+    assert time.monotonic() - began < 2
+    assert admin.smembers("rq:workers") == set()

@@ -135,7 +135,7 @@ def test_activity_sums_to_the_workers_age():
     stats.spend(Stage.TRAIN, 3.0, 1.0)
     stats.running = lambda: (0.5, 0.25)
 
-    activity = stats.activity()
+    activity = stats.activity_s
 
     assert (activity["busy"], activity["paused"]) == (2.5, 1.25)
     assert stats.snapshot()["seconds"] == {"train": 3.0}
