@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,9 +36,20 @@ def services_findings(settings: Settings, home: Path) -> Iterator[Finding]:
     from nasd.services import status
 
     found = status(home)
+    yield from _account_findings()
     state = "running" if found.is_ready else "starting" if found.is_running else "not running; `nasd run` starts it"
     versions = f"Postgres {found.postgres_version}, Valkey {found.valkey_version}"
     yield Finding("services", Verdict.OK, f"embedded in {home}: {versions}, {state}")
+
+
+def _account_findings() -> Iterator[Finding]:
+    """Postgres's initdb refuses a user that the system has no name for, as in `docker run --user 12345`."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        found = f"user id {os.geteuid()} has no name on this system, and the embedded Postgres needs one"
+        remedy = "Run as a user of /etc/passwd, or set NASD_DATABASE_URL and NASD_REDIS_URL"
+        yield Finding("account", Verdict.PROBLEM, found, remedy)
 
 
 def database_findings(settings: Settings, home: Path) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "trials": "nasd.cli.trials",
     "show": "nasd.cli.show",
     "logs": "nasd.cli.logs",
+    "replay": "nasd.cli.replay",
     "pause": "nasd.cli.operate",
     "resume": "nasd.cli.operate",
     "stop": "nasd.cli.operate",

@@ -52,6 +52,7 @@ class Reaper:
         if not leases:
             return
         n = self._trials.get().expire(self._epoch, leases, spend_attempt=spend_attempt)
+        killpoint("reaper.after_commit")
         self._telemetry.expired(n, spent=spend_attempt)
         if n:
             log.warning("leases expired", extra={"fields": {"n": n, "attempt_spent": spend_attempt}})

@@ -1,4 +1,4 @@
-"""Named places where a test may kill the process with SIGKILL, so that crash safety is enumerated, not sampled.
+"""Named places where a test may kill or stop the process, so that crash safety is enumerated, not sampled.
 
 Fault injection is the one reader of the environment beside `nasd.config`: it must work in every process of the
 system, the evaluating child included, without a line of wiring that production would carry. Without `NASD_KILLPOINT`
@@ -24,6 +24,7 @@ KILLPOINTS = (
     "planner.after_apply",
     "planner.after_ring",
     "reaper.before_expire",
+    "reaper.after_commit",
     "reaper.after_expire",
     "stager.before_ring",
     "stager.after_ring",
@@ -45,13 +46,17 @@ _hits: dict[str, int] = {}  # of this process; only counted while the variable i
 
 
 def killpoint(name: str) -> None:
-    """Die here if `NASD_KILLPOINT` is `name`, or `name@n` and this is the n-th time the process passes."""
+    """Die here if `NASD_KILLPOINT` is `name`, or `name@n` and this is the n-th time the process passes.
+
+    `name@n:stop` sends SIGSTOP instead of SIGKILL: the process stands still here until somebody sends SIGCONT.
+    """
     wanted = os.environ.get(_VARIABLE)
     if not wanted:
         return
+    wanted, _, how = wanted.partition(":")
     point, _, nth = wanted.partition("@")
     if point != name:
         return
     _hits[name] = _hits.get(name, 0) + 1
-    if _hits[name] >= int(nth or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _hits[name] == int(nth or 1):
+        os.kill(os.getpid(), signal.SIGSTOP if how == "stop" else signal.SIGKILL)

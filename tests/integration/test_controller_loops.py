@@ -8,7 +8,8 @@ from dataclasses import replace
 from threading import Event, Thread
 
 import pytest
-from fakes_trials import FakeCaches, FakeLeadership, FakeQueue, FakeTrialStore, World, live_worker
+from fakes_trials import FakeCaches, FakeLeadership, FakeQueue, FakeTrialStore, live_worker
+from fakes_world import World
 from prometheus_client import CollectorRegistry
 from toy_study import toy_parts, toy_spec, toy_study, toy_values
 

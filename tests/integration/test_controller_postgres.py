@@ -7,7 +7,8 @@ from threading import Event, Thread
 
 import pytest
 from database import Database
-from fakes_trials import FakeCaches, FakeQueue, World
+from fakes_trials import FakeCaches, FakeQueue
+from fakes_world import World
 from prometheus_client import CollectorRegistry
 from toy_study import DATA, toy_parts, toy_spec, toy_values
 

@@ -1,7 +1,5 @@
 """Real training on digits, short: reproducible, interruptible, and honest about candidates that can't be trained."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -120,7 +118,7 @@ def test_a_batch_larger_than_the_split_is_the_whole_split() -> None:
 @pytest.mark.slow
 def test_hand_made_networks_learn_digits() -> None:
     """The example's promise: medium reaches 97 % under the recommended recipe."""
-    recipe = TrainSpec(steps=200, batch=64, lr=3e-3)
+    recipe = TrainSpec(steps=150, batch=64, lr=3e-3)
     space = spaces.build(SpaceSpec(), input_shape=(64,), n_outputs=10)
     for name, architecture in spaces.baselines(space)[:2]:
         errors = [
@@ -128,20 +126,3 @@ def test_hand_made_networks_learn_digits() -> None:
             for seed in range(2)
         ]
         assert np.mean(errors) <= 0.03, name
-
-
-def test_a_process_that_trains_and_measures_loads_no_compiler_and_no_sklearn() -> None:
-    """Each costs every evaluating process seconds and 70 MiB at its start, and neither is used."""
-    code = (
-        "import sys, contextlib, torch; from nasd import data, profiling, spaces, training; "
-        "from nasd.domain.study import *; "
-        "spec = StudySpec(name='t', objectives={'val_error': ObjectiveSpec()}, budget=BudgetSpec(trials=1)); "
-        "facts = data.describe(spec.data); "
-        "space = spaces.build(spec.space, input_shape=facts.input_shape, n_outputs=facts.n_classes); "
-        "a = spaces.baselines(space)[1][1]; "
-        "training.train(a, spec, data.search_split(spec.data), seed=0, steps=2, at_step=lambda _: None); "
-        "profiling.measure(a, spec, facts, seed=0, exclusive=contextlib.nullcontext); "
-        "print([m for m in ('torch._dynamo', 'torch._inductor', 'sympy', 'sklearn', 'scipy') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")

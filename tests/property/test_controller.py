@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes_trials import FakeLeadership, FakeTrialStore, World
+from fakes_trials import FakeLeadership, FakeTrialStore
+from fakes_world import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_study import BASELINES, toy_parts, toy_spec, toy_study, toy_values

@@ -1,0 +1,64 @@
+"""`nasd replay`: whether a study's rows alone explain every proposal."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasd.cli import layout
+
+if TYPE_CHECKING:
+    from nasd.app.replay import Replayed
+
+_SHOWN = 20
+DIFFERENT = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay")(replay)
+
+
+def replay(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name or file.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+) -> None:
+    """Make every proposal of a study again from its rows and compare: the proof that it can be resumed exactly.
+
+    Changes nothing, and works while the study runs. Exit code 1 where a proposal differs: then its rows were changed
+    by hand, or it was made under another version, library or kind of processor.
+
+    \b
+    Example:
+        nasd replay kitchen
+        nasd replay kitchen.toml --json | jq '.differences | length'
+    """
+    from nasd.app.reading import StudyArgument, endpoints
+    from nasd.app.replay import replay_study
+    from nasd.config import read_settings
+
+    named = StudyArgument.parse(study)
+    with endpoints(read_settings(), named.file) as found:
+        replayed = replay_study(found.database["controller"], named.name)
+    print(layout.printable(_json(replayed)) if json else _text(replayed))
+    if not replayed.is_equal:
+        raise typer.Exit(DIFFERENT)
+
+
+def _json(replayed: Replayed) -> dict[str, object]:
+    return dataclasses.asdict(replayed) | {"is_equal": replayed.is_equal}
+
+
+def _text(replayed: Replayed) -> str:
+    proposals = layout.count(replayed.n_proposals, "proposal")
+    if replayed.is_equal:
+        return f"{replayed.study}: {proposals} recomputed, all equal"
+    found = replayed.differences
+    n_trials = len({difference.trial for difference in found})
+    lines = [f"{replayed.study}: {proposals} recomputed, {n_trials} not equal:"]
+    lines += [f"  {difference}" for difference in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+        lines.append(f"  and {len(found) - _SHOWN} more; all of them with --json")
+    return "\n".join(lines)
