@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from plugin_database import database, database_template, scene  # noqa: F401 - fixtures
 
 from nasd.services import Services, attach, down
 
@@ -59,6 +60,14 @@ def made_home() -> Iterator[Path]:
 @pytest.fixture
 def home(made_home: Path) -> Iterator[Path]:
     """A home of this test's own, already made, so that a start takes a quarter of a second instead of two."""
+    with _home_folder() as folder:
+        subprocess.run(["cp", "-a", made_home, folder], check=True)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def module_home(made_home: Path) -> Iterator[Path]:
+    """A home of this module's own, already made."""
     with _home_folder() as folder:
         subprocess.run(["cp", "-a", made_home, folder], check=True)
         yield folder

@@ -1,4 +1,4 @@
-"""The evaluation of the fault tests' studies: values that follow from the architecture alone, and gates to stop it at."""
+"""The fault tests' evaluation: values that follow from the architecture alone, and gates to hold it at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a study's rows are what an undisturbed search would have left: nothing lost, doubled, out of order, unexplained."""
+"""Whether a study's rows are what an undisturbed search leaves: nothing lost, doubled, out of order or unexplained."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _assert_events_explain_every_state(database: Database, study: str) -> None:
     trials = dict(database.rows("select trial, state from nasd.trials where study = %s", study))
     assert {trial: fold(found) for trial, found in folded.items()} == trials
     assert set(trials.values()) <= FINAL
-    assert proposed == Counter(trials)
+    assert proposed == Counter(list(trials))
 
 
 def _assert_front_is_brute_force(database: Database, study: str) -> None:

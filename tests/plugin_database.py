@@ -1,7 +1,6 @@
 """Fixtures: `database` (a fresh copy of the migrated template) and `scene` (stores over it)."""
 
 import pytest
-
 from database import Database, Scene, copy_of, template
 
 ROLES = ("controller", "worker", "reader")

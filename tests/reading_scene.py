@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from database import Scene
+
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import Fact, Proposal
 from nasd.domain.ids import LOCAL, LearnedSeq, TrialNumber

@@ -184,7 +184,6 @@ create table nasd_core.evaluation (
     started_at timestamptz,
     finished_at timestamptz,
     primary key (id),
-    foreign key(study_id) references nasd_core.study (id) on delete cascade,
     foreign key(trial_id) references nasd_core.trial (id) on delete cascade,
     constraint evaluation_is_unique unique (trial_id, stage, device_kind, replicate, round),
     constraint evaluation_state_is_known check (state in ('queued', 'running', 'completed', 'pruned', 'infeasible', 'failed', 'cancelled')),
@@ -208,13 +207,36 @@ create table nasd_core.front_member (
     left_at timestamptz,
     left_because text,
     primary key (id),
-    foreign key(study_id) references nasd_core.study (id) on delete cascade,
     foreign key(trial_id) references nasd_core.trial (id) on delete cascade,
     constraint front_member_left_for_a_reason check ((left_seq is null) = (left_because is null)),
     constraint front_member_left_after_it_entered check (left_seq is null or left_seq >= entered_seq),
     constraint front_member_enters_once_a_fact unique (study_id, device_kind, trial_id, entered_seq)
 );
 create unique index front_now on nasd_core.front_member (study_id, device_kind, trial_id) where left_seq is null;
+
+create table nasd_core.measurement (
+    id bigint generated always as identity,
+    study_id bigint not null,
+    trial_id bigint not null,
+    evaluation_id bigint not null,
+    attempt integer not null,
+    worker_id bigint not null,
+    device_kind text not null,
+    name text not null,
+    value double precision not null,
+    unit text not null,
+    spread double precision,
+    n integer default 1 not null,
+    conditions jsonb default '{}' not null,
+    status text default 'current' not null,
+    measured_at timestamptz default clock_timestamp() not null,
+    primary key (id),
+    foreign key(trial_id) references nasd_core.trial (id) on delete cascade,
+    constraint measurement_status_is_known check (status in ('current', 'superseded', 'quarantined')),
+    constraint measurement_is_finite check (value > '-Infinity' and value < 'Infinity'),
+    constraint measurement_has_observations check (n >= 1)
+);
+create index measurement_of_trial on nasd_core.measurement (trial_id);
 
 create table nasd_core.retrained (
     id bigint generated always as identity,
@@ -264,29 +286,3 @@ create table nasd_core.lease (
     constraint lease_lasts check (duration_s > 0),
     constraint lease_directive_is_known check (directive in ('carry_on', 'stop_early', 'abandon'))
 );
-
-create table nasd_core.measurement (
-    id bigint generated always as identity,
-    study_id bigint not null,
-    trial_id bigint not null,
-    evaluation_id bigint not null,
-    attempt integer not null,
-    worker_id bigint not null,
-    device_kind text not null,
-    name text not null,
-    value double precision not null,
-    unit text not null,
-    spread double precision,
-    n integer default 1 not null,
-    conditions jsonb default '{}' not null,
-    status text default 'current' not null,
-    measured_at timestamptz default clock_timestamp() not null,
-    primary key (id),
-    foreign key(study_id) references nasd_core.study (id) on delete cascade,
-    foreign key(evaluation_id) references nasd_core.evaluation (id) on delete cascade,
-    constraint measurement_status_is_known check (status in ('current', 'superseded', 'quarantined')),
-    constraint measurement_is_finite check (value > '-Infinity' and value < 'Infinity'),
-    constraint measurement_has_observations check (n >= 1)
-);
-create index measurement_of_evaluation on nasd_core.measurement (evaluation_id);
-create index measurement_of_trial on nasd_core.measurement (trial_id);

@@ -18,9 +18,10 @@ DEPOSED = "NA002"
 UNKNOWN_WORKER = "NA001"
 OTHER_PROTOCOL = "NA004"
 
-# A paused controller must not hold its share lock on the leader row for ever: the server ends its session.
-_CONTROLLER_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=30s"
-_WORKER_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=30s"
+# A session that idles in a transaction is ended by the server: a paused controller must not hold its share lock on the
+# leader row for ever. Sequential scans are off because statements are prepared once: on a study that has just begun the
+# planner would choose to read whole tables, and would keep that plan while they grow.
+_OPTIONS = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=30s -c enable_seqscan=off"
 
 
 class DatabaseAway(NasdError):
@@ -39,13 +40,12 @@ def open_connection(url: str, *, purpose: str) -> Connection:
     Raises:
         DatabaseAway: nothing answers at `url`, or it refuses.
     """
-    options = _CONTROLLER_OPTIONS if purpose.startswith("controller") else _WORKER_OPTIONS
     try:
         return psycopg.connect(
             url,
             autocommit=True,
             application_name=f"nasd {purpose}",
-            options=options,
+            options=_OPTIONS,
             connect_timeout=10,
             keepalives_idle=15,
             keepalives_interval=5,

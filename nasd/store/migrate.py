@@ -1,4 +1,4 @@
-"""Bringing a database to this version's schema: Alembic revisions under an advisory lock, and what version it is at."""
+"""Bringing a database to this version: Alembic revisions under an advisory lock, and what version it is at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import psycopg
 from psycopg import sql
 
 import migrations
-
 from nasd.errors import Unavailable
 
 _FOLDER = Path(migrations.__file__).parent

@@ -154,8 +154,7 @@ class Evaluation(SQLModel, table=True):
 
     __tablename__ = "evaluation"
     __table_args__ = (
-        _fk(["study_id"], "study", ["id"]),
-        _fk(["trial_id"], "trial", ["id"]),
+        _fk(["trial_id"], "trial", ["id"]),  # and through it the study: a second key would be checked at every insert
         UniqueConstraint("trial_id", "stage", "device_kind", "replicate", "round", name="evaluation_is_unique"),
         CheckConstraint(f"state in ({_STATES_SQL})", name="evaluation_state_is_known"),
         CheckConstraint(f"(state in ({_FINAL_SQL})) = (finished_at is not null)", name="evaluation_final_iff_finished"),

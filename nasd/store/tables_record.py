@@ -28,13 +28,11 @@ class Measurement(SQLModel, table=True):
 
     __tablename__ = "measurement"
     __table_args__ = (
-        _fk(["study_id"], "study", ["id"]),
-        _fk(["evaluation_id"], "evaluation", ["id"]),
+        _fk(["trial_id"], "trial", ["id"]),
         CheckConstraint("status in ('current', 'superseded', 'quarantined')", name="measurement_status_is_known"),
         CheckConstraint("value > '-Infinity' and value < 'Infinity'", name="measurement_is_finite"),
         CheckConstraint("n >= 1", name="measurement_has_observations"),
         Index("measurement_of_trial", "trial_id"),
-        Index("measurement_of_evaluation", "evaluation_id"),
         {"schema": SCHEMA},
     )
     id: int | None = _id()
@@ -79,7 +77,6 @@ class FrontMember(SQLModel, table=True):
 
     __tablename__ = "front_member"
     __table_args__ = (
-        _fk(["study_id"], "study", ["id"]),
         _fk(["trial_id"], "trial", ["id"]),
         CheckConstraint("(left_seq is null) = (left_because is null)", name="front_member_left_for_a_reason"),
         CheckConstraint("left_seq is null or left_seq >= entered_seq", name="front_member_left_after_it_entered"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -12,13 +11,11 @@ from nasd.domain.history import Fact, Proposal
 from nasd.domain.ids import DeviceKind, LearnedSeq, StudyId, TrialId, TrialNumber
 from nasd.domain.killpoints import killpoint
 from nasd.domain.lifecycle import State
-from nasd.domain.measurement import UNITS, Stage
+from nasd.domain.measurement import Stage
 from nasd.errors import Deposed
 from nasd.ports.trials import (
     Finished,
     LiveWorker,
-    NewEvaluation,
-    NewTrial,
     OpenLease,
     Step,
     StoredTrial,
@@ -26,6 +23,7 @@ from nasd.ports.trials import (
     StudyState,
 )
 from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
+from nasd.store.step_rows import step_rows, study_row
 from nasd.studyfile import spec_from_json
 
 T = TypeVar("T")
@@ -67,19 +65,23 @@ class PgTrialStore:
         ]
 
     def apply(self, epoch: int, step: Step) -> None:
-        arguments = self._arguments(step)
+        many = step_rows(step, max_attempts=self._max_attempts)
+        study = study_row(step, max_attempts=self._max_attempts)
 
         def write(connection: Connection) -> None:
-            with connection.pipeline(), connection.transaction():
-                connection.execute("select nasd_core.fence(%(epoch)s)", {"epoch": epoch})
+            with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
+                cursor.execute("select nasd_core.fence(%(epoch)s)", {"epoch": epoch})
                 killpoint("store.apply.after_fence")
-                for name in _statements(step):
-                    connection.execute(statement(name), arguments)
+                for name, rows in many:
+                    # one statement a row: each finds its row by key, where a join with a list may read the whole table
+                    cursor.executemany(statement(name), rows)
+                if step.trials:
+                    cursor.execute(statement("insert_trials"), study)
                 if step.cancel_open:
-                    connection.execute("select nasd_core.cancel_study(%(study)s, %(why)s)", arguments)
-                connection.execute(statement("update_study"), arguments)
+                    cursor.execute("select nasd_core.cancel_study(%(study)s, %(state_reason)s)", study)
+                cursor.execute(statement("update_study"), study)
                 if step.state is not None:
-                    connection.execute(statement("study_event"), arguments)
+                    cursor.execute(statement("study_event"), study)
                 killpoint("store.apply.before_commit")
 
         self._do(write)
@@ -128,49 +130,6 @@ class PgTrialStore:
             self._connection.close()
             self._connection = None
 
-    def _arguments(self, step: Step) -> dict[str, object]:
-        facts = [
-            {
-                "seq": fact.seq,
-                "kind": fact.kind,
-                "trial_id": trial_id,
-                "number": fact.trial,
-                "state": fact.state,
-                "values": dict(fact.values),
-                "violation": fact.violation,
-            }
-            for fact, trial_id in zip(step.facts, step.trial_ids, strict=True)
-        ]
-        scores = {  # the last word of a fact counts
-            (c.device_kind, c.seq): {"device_kind": c.device_kind, "seq": c.seq, "value": c.hypervolume, "size": c.size}
-            for c in step.front
-        }
-        entered = [{"device_kind": c.device_kind, "seq": c.seq, "number": n} for c in step.front for n in c.entered]
-        left = [
-            {"device_kind": c.device_kind, "seq": c.seq, "number": n, "why": why}
-            for c in step.front
-            for n, why in c.left.items()
-        ]
-        rounds = [{"number": number, **_evaluation_json(new)} for number, new in step.new_rounds]
-        return {
-            "study": step.study,
-            "max_attempts": self._max_attempts,
-            "facts": json.dumps(facts),
-            "trials": json.dumps([_trial_json(trial) for trial in step.trials]),
-            "rounds": json.dumps(rounds),
-            "front": json.dumps(list(scores.values())),
-            "entered": json.dumps(entered),
-            "left": json.dumps(left),
-            "n_facts": len(step.facts),
-            "n_trials": len(step.trials),
-            "used_s": step.used_s,
-            "reference": json.dumps(dict(step.reference)),
-            "strategy_version": step.strategy_version,
-            "state": None if step.state is None else str(step.state[0]),
-            "state_reason": None if step.state is None else step.state[1],
-            "why": "the study ended" if step.state is None else step.state[1],
-        }
-
     def _do(self, work: Callable[[Connection], T]) -> T:
         if self._connection is None or self._connection.closed:
             self._connection = open_connection(self._url, purpose=self._purpose)
@@ -180,50 +139,6 @@ class PgTrialStore:
         except (DatabaseAway, Deposed):
             self.close()
             raise
-
-
-def _statements(step: Step) -> list[str]:
-    """Files of `sql/` that this step needs, in lock order: trials, then what hangs on them."""
-    names = ["insert_facts", "mark_learned"] if step.facts else []
-    names += ["insert_trials"] if step.trials else []
-    names += ["insert_rounds"] if step.new_rounds else []
-    names += ["front_leave"] if any(change.left for change in step.front) else []
-    names += ["front_enter"] if any(change.entered for change in step.front) else []
-    return names + (["insert_hypervolume"] if step.front else [])
-
-
-def _evaluation_json(new: NewEvaluation) -> dict[str, object]:
-    return {
-        "stage": new.stage,
-        "device_kind": new.device_kind,
-        "priority": new.priority,
-        "replicate": new.replicate,
-        "round": new.round,
-    }
-
-
-def _trial_json(trial: NewTrial) -> dict[str, object]:
-    architecture = trial.proposal.architecture
-    counts = {
-        name: {"value": value, "unit": UNITS.get(name, "count"), "spread": None, "n": 1}
-        for name, value in trial.counts.items()
-    }
-    return {
-        "number": trial.number,
-        "architecture": json.loads(architecture.json),
-        "architecture_key": architecture.key,
-        "fidelity": trial.fidelity,
-        "seed": trial.seed,
-        "operator": trial.proposal.operator,
-        "parents": list(trial.proposal.parents),
-        "notes": dict(trial.proposal.notes),
-        "proposed_from": trial.proposed_from,
-        "strategy": trial.strategy,
-        "strategy_version": trial.strategy_version,
-        "values": counts,
-        "violation": trial.violation,
-        "evaluations": [_evaluation_json(new) for new in trial.evaluations],
-    }
 
 
 def _stored_trial(row: tuple[object, ...]) -> StoredTrial:

@@ -18,7 +18,6 @@ import psycopg
 import redis
 
 from nasd.app.endpoints import Endpoints, prepare, resolve
-from nasd.app.family import Family
 from nasd.app.run import Ended, Stops, run
 from nasd.app.studies import open_study
 from nasd.config import Settings
@@ -42,9 +41,13 @@ trials = {trials}
 NOTHING = '''
 """Two conflicting numbers from the genes; takes microseconds."""
 
+import zlib
+
+
 def evaluate(architecture, context):
     size = sum(architecture["widths"]) / 8192
-    return {"cost": size, "loss": 1 / (1 + 8 * size * (1.4 - architecture["dropout"]) + len(architecture["activation"]) / 9)}
+    luck = zlib.crc32(repr(sorted(architecture.items())).encode()) / 2**32
+    return {"cost": size, "loss": (0.2 + 0.8 * luck) / (1 + 8 * size)}
 '''
 
 
@@ -73,9 +76,13 @@ class Pair:
         """Statements, transactions, WAL syncs of the server, and lists pushed to by rq, so far."""
         with psycopg.connect(self.endpoints.database["admin"], autocommit=True) as connection:
             connection.execute("select pg_stat_force_next_flush()")
-            statements = connection.execute("select coalesce(sum(calls), 0)::bigint from pg_stat_statements "
-                "where dbid = (select oid from pg_database where datname = current_database())").fetchone()
-            commits = connection.execute("select xact_commit from pg_stat_database where datname = current_database()").fetchone()
+            statements = connection.execute(
+                "select coalesce(sum(calls), 0)::bigint from pg_stat_statements "
+                "where dbid = (select oid from pg_database where datname = current_database())"
+            ).fetchone()
+            commits = connection.execute(
+                "select xact_commit from pg_stat_database where datname = current_database()"
+            ).fetchone()
             syncs = connection.execute(
                 "select coalesce(sum(fsyncs), 0)::bigint from pg_stat_io where object = 'wal' and context = 'normal'"
             ).fetchone()
@@ -117,7 +124,9 @@ def run_nasd(pair: Pair, *, size: int, n_workers: int, folder: Path) -> NasdRun:
     os.environ |= {"PYTHONPATH": str(folder), "NASD_METRICS_PORT": str(port)}
     study = open_study(path, PgStudies(pair.endpoints.database["controller"]))
     before, asks = pair.counters(), _Asks(port)
-    ended = run(study, pair.endpoints, n_workers=n_workers, stops=Stops(Event(), Event()), on_tick=lambda _: asks.look())
+    ended = run(
+        study, pair.endpoints, n_workers=n_workers, stops=Stops(Event(), Event()), on_tick=lambda _: asks.look()
+    )
     after = pair.counters()
     if ended is not Ended.COMPLETED:
         raise RuntimeError(f"the study ended {ended}")
@@ -157,12 +166,12 @@ class _Asks:
             return
         self._looked_at = time.monotonic()
         try:
-            with urllib.request.urlopen(self._url, timeout=1) as answer:  # noqa: S310 - this machine's own port
+            with urllib.request.urlopen(self._url, timeout=1) as answer:
                 text = answer.read().decode()
         except OSError:
             return
-        total = sum(float(v) for v in re.findall(r"^nasd_propose_seconds_sum\S* (\S+)", text, re.M))
-        n = sum(float(v) for v in re.findall(r"^nasd_propose_seconds_count\S* (\S+)", text, re.M))
+        total = sum(float(v) for v in re.findall(r"^nasd_propose_seconds_sum\S* (\S+)", text, re.MULTILINE))
+        n = sum(float(v) for v in re.findall(r"^nasd_propose_seconds_count\S* (\S+)", text, re.MULTILINE))
         self.mean_ms = 1000 * total / n if n else self.mean_ms
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+import zlib
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,8 @@ def objective(trial: Any) -> tuple[float, float]:
     norm = trial.suggest_categorical("norm", ["none", "batchnorm", "layernorm"])
     dropout = trial.suggest_float("dropout", 0.0, 0.3, step=0.1)
     size = sum(widths[: min(layers, 4)]) / 4096
-    return size, 1 / (1 + 8 * size * (1.4 - dropout) + len(activation + norm) / 9)
+    luck = zlib.crc32(repr((layers, widths, activation, norm, dropout)).encode()) / 2**32
+    return size, (0.2 + 0.8 * luck) / (1 + 8 * size)
 
 
 class PeerStudies:
@@ -63,7 +65,9 @@ class PeerStudies:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         name = f"peer-{next(_names)}"
         filled = self._filled.get(size) or self._fill(size)
-        target = optuna.create_study(study_name=name, storage=storage_of(system, self.urls[system]), directions=["minimize"] * 2)
+        target = optuna.create_study(
+            study_name=name, storage=storage_of(system, self.urls[system]), directions=["minimize"] * 2
+        )
         for key, value in filled._storage.get_study_system_attrs(filled._study_id).items():
             if key not in target._storage.get_study_system_attrs(target._study_id):
                 target._storage.set_study_system_attr(target._study_id, key, value)
@@ -100,9 +104,13 @@ def _insert(target: Any, filled: Any) -> None:
             }
             for t in trials
         ]
-        ids = connection.execute(
-            insert(m.TrialModel).returning(m.TrialModel.trial_id, sort_by_parameter_order=True), rows
-        ).scalars().all()
+        ids = (
+            connection.execute(
+                insert(m.TrialModel).returning(m.TrialModel.trial_id, sort_by_parameter_order=True), rows
+            )
+            .scalars()
+            .all()
+        )
         pairs = list(zip(ids, trials, strict=True))
         import optuna
 

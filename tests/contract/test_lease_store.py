@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from database import Scene, completed
+
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind, Stage
 from nasd.errors import LeaseLost, Unavailable
 from nasd.ports.lease import Directive

@@ -6,12 +6,12 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from database import Scene, completed
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
 import nasd.store.tables
 import nasd.store.tables_record  # noqa: F401 - registers its tables
-from database import Scene, completed
 from nasd.domain.lifecycle import State, fold
 from nasd.domain.measurement import Stage
 from nasd.errors import Deposed, Unavailable

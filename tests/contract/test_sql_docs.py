@@ -5,7 +5,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-
 from database import Scene
 from reading_scene import play
 
@@ -18,7 +17,8 @@ def documented() -> dict[str, list[tuple[str, str]]]:
     """View -> (column, type) in order, as the page has them."""
     sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
     tables = {
-        section.split("\n", 1)[0]: re.findall(r"^\| (\w+) \| ([\w \[\]]+) \|", section, re.M) for section in sections
+        section.split("\n", 1)[0]: re.findall(r"^\| (\w+) \| ([\w \[\]]+) \|", section, re.MULTILINE)
+        for section in sections
     }
     return {view: rows[1:] for view, rows in tables.items() if rows}
 

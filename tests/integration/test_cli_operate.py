@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from database import Scene
-from nasd.cli.main import run
 from reading_scene import play
+
+from nasd.cli.main import run
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-
 from database import Scene
-from nasd.cli.main import run
 from reading_scene import TRACEBACK, play
+
+from nasd.cli.main import run
 
 READING = ("status", "front", "trials", "show", "logs")
 

@@ -13,8 +13,6 @@ from nasd.domain.measurement import Stage
 from nasd.domain.study import BudgetSpec, ObjectiveSpec, StudySpec, TrainSpec
 from nasd.ports.trials import NewEvaluation, NewTrial, Step
 
-pytest_plugins = ("plugin_database",)
-
 SPEC = StudySpec(
     name="digits",
     train=TrainSpec(steps=20),

@@ -37,7 +37,7 @@ def test_numbers_keep_four_digits_and_never_hide_what_is_unknown(value, text):
     ],
 )
 def test_durations_have_two_units_at_most(seconds, text):
-    """ "7231.8 s left" is not what anybody wants to know."""
+    """Nobody wants to know that 7231.8 s are left."""
     assert layout.duration(seconds) == text
 
 

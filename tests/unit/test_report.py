@@ -19,7 +19,9 @@ MEDIUM = row(1, 0.016, 150_000, 0.15, baseline="medium")
 
 def test_the_cheapest_member_within_one_standard_error_is_chosen():
     """The single best error is mostly luck; what can't be told from it and costs less is the result."""
-    comparison = compare([row(7, 0.014, 600_000, 0.3), row(8, 0.019, 30_000, 0.05), row(9, 0.05, 10_000, 0.04)], [MEDIUM])
+    comparison = compare(
+        [row(7, 0.014, 600_000, 0.3), row(8, 0.019, 30_000, 0.05), row(9, 0.05, 10_000, 0.04)], [MEDIUM]
+    )
 
     assert comparison is not None
     assert (comparison.member.trial, comparison.best.trial) == (8, 7)

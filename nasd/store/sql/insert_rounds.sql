@@ -1,6 +1,5 @@
--- Further measuring rounds of trials that exist.
+-- A further measuring round of a trial that exists.
 insert into nasd_core.evaluation (study_id, trial_id, stage, device_kind, priority, replicate, round, max_attempts)
-select %(study)s, t.id, e.stage, e.device_kind, e.priority, e.replicate, e.round, %(max_attempts)s
-from jsonb_to_recordset(%(rounds)s) as e (number integer, stage text, device_kind text, priority integer, replicate integer, round integer)
-join nasd_core.trial as t on t.study_id = %(study)s and t.number = e.number
+select %(study)s, id, %(stage)s, %(device_kind)s, %(priority)s, %(replicate)s, %(round)s, %(max_attempts)s
+from nasd_core.trial where study_id = %(study)s and number = %(number)s
 on conflict do nothing
