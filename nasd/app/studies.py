@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from nasd.app.prepared import prepare
 from nasd.daemon.parts import build_parts
-from nasd.data import describe
 from nasd.domain.ids import StudyId
 from nasd.errors import UserError
 from nasd.ports.trials import Study, StudyState
@@ -29,7 +29,7 @@ def open_study(path: Path, studies: PgStudies, *, time_s: float | None = None, w
         spec = replace(spec, budget=replace(spec.budget, time_s=time_s))
     stored = studies.find(spec.name)
     if stored is None:
-        data = describe(spec.data)
+        data = prepare(path).facts  # names the line of an option that the space does not have
         # refuse what can't be built before anything is stored
         build_parts(Study(id=StudyId(0), name=spec.name, spec=spec, data=data, state=StudyState.RUNNING))
         studies.create(spec, data)

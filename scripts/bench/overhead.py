@@ -2,11 +2,12 @@
 
     python scripts/bench/overhead.py [--sizes 100,1000,10000] [--rounds 3] [--workers 1,2] [--peer-trials 60]
 
-Every nasd trial is proposed by steady-state NSGA-II, stored, leased by a worker that was woken through rq, evaluated in its
-child process, finished, learned and entered in the front, durably (fsync and synchronous_commit on). A study of N trials is
-run from empty, and timed from its first lease to its end. Optuna's NSGA-II starts on a study that already holds N trials and
-is timed for `--peer-trials` more, by as many processes as suit it best; that is the cost *at* N, and spares hours.
-Both run in turns within each round; medians over the rounds are compared. Counts do not depend on the machine.
+Every nasd trial is proposed by steady-state NSGA-II, stored, leased by a worker that was woken through rq, evaluated in
+its child process, finished, learned and entered in the front, durably (fsync and synchronous_commit on). A study of N
+trials is run from empty, and timed from its first lease to its end. Optuna's NSGA-II starts on a study that already holds
+N trials and is timed for `--peer-trials` more; that is the cost *at* N, and spares hours. All run in turns within each
+round, with each number of workers; medians over the rounds are compared, each system at its best number of workers.
+Counts do not depend on the machine.
 """
 
 from __future__ import annotations

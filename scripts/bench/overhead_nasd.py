@@ -144,7 +144,8 @@ def run_nasd(pair: Pair, *, size: int, n_workers: int, folder: Path) -> NasdRun:
 def _times(pair: Pair, study: int) -> tuple[float, float, float]:
     """Seconds from the first lease to the last fact, and of the second and the last tenth of the facts."""
     query = """
-        with f as (select extract(epoch from at) as at, seq, max(seq) over () as n from nasd_core.fact where study_id = %(study)s)
+        with f as (select extract(epoch from at) as at, seq, max(seq) over () as n
+                   from nasd_core.fact where study_id = %(study)s)
         select max(at) - (select extract(epoch from min(leased_at)) from nasd_core.attempt as a
                           join nasd_core.evaluation as e on e.id = a.evaluation_id where e.study_id = %(study)s),
                max(at) filter (where seq <= n * 0.2) - max(at) filter (where seq <= n * 0.1),

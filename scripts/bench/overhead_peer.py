@@ -32,7 +32,8 @@ class PeerRun:
 
     def __str__(self) -> str:
         name = {"rdb": "Optuna NSGA-II on RDBStorage", "journal": "Optuna NSGA-II on its Redis journal"}[self.system]
-        return f"{self.system:8} {self.size:6} trials, {self.n_workers} workers: {self.ms_per_trial:7.2f} ms a trial ({name})"
+        cost = f"{self.ms_per_trial:7.2f} ms a trial"
+        return f"{self.system:8} {self.size:6} trials, {self.n_workers} workers: {cost} ({name})"
 
 
 def objective(trial: Any) -> tuple[float, float]:

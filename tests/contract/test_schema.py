@@ -160,12 +160,13 @@ def test_a_database_of_a_newer_program_is_refused(scene: Scene):
     ("query", "index"),
     [
         (
-            "select id from nasd_core.evaluation where state = 'queued' and device_kind = 'local' "
-            "order by priority desc, id limit 1",
+            """select id from nasd_core.evaluation where state = 'queued' and device_kind = 'local'
+               order by priority desc, id limit 1""",
             "evaluation_to_lease",
         ),
         (
-            "select id from nasd_core.trial where study_id = 1 and pending is not null order by finished_at, id limit 64",
+            """select id from nasd_core.trial where study_id = 1 and pending is not null
+               order by finished_at, id limit 64""",
             "trial_to_learn",
         ),
         ("select * from nasd_core.front_member where study_id = 1 and left_seq is null", "front_now"),
@@ -178,9 +179,10 @@ def test_the_hot_path_reads_its_index(scene: Scene, query: str, index: str):
         "insert into nasd_core.study (name, seed, spec, recipe, strategy) values ('big', 1, '{}', 'r', 'random')"
     )
     scene.database.rows(
-        "insert into nasd_core.trial (study_id, number, state, architecture, architecture_key, fidelity, seed, operator, "
-        "proposed_from, strategy, strategy_version, finished_at) select 1, i, 'completed', '{}', i::text, 1, 1, 'sample', 0, "
-        "'random', '1', now() from generate_series(1, 5000) as i"
+        """insert into nasd_core.trial (study_id, number, state, architecture, architecture_key, fidelity, seed, operator,
+                                        proposed_from, strategy, strategy_version, finished_at)
+           select 1, i, 'completed', '{}', i::text, 1, 1, 'sample', 0, 'random', '1', now()
+           from generate_series(1, 5000) as i"""
     )
     scene.database.rows(
         "insert into nasd_core.evaluation (study_id, trial_id, stage, device_kind, state, attempt, finished_at) "
@@ -195,8 +197,9 @@ def test_the_hot_path_reads_its_index(scene: Scene, query: str, index: str):
         "select 1, 'local', id, number, number, 'dominated' from nasd_core.trial"
     )
     scene.database.rows(
-        "insert into nasd_core.measurement (study_id, trial_id, evaluation_id, attempt, worker_id, device_kind, name, value, "
-        "unit) select 1, trial_id, id, 1, 1, 'local', 'val_error', 0.1, 'fraction' from nasd_core.evaluation"
+        """insert into nasd_core.measurement (study_id, trial_id, evaluation_id, attempt, worker_id, device_kind, name,
+                                              value, unit)
+           select 1, trial_id, id, 1, 1, 'local', 'val_error', 0.1, 'fraction' from nasd_core.evaluation"""
     )
     scene.database.rows("analyze")
 
