@@ -183,6 +183,7 @@ class System:
         self.gates = folder / "gates"
         self.gates.mkdir()
         self.studies = PgStudies(database.controller)
+        self._connection: psycopg.Connection | None = None
 
     def create(self, name: str = "study", **options: object) -> Study:
         """A new study from a file; options as `study_text`."""
@@ -219,7 +220,9 @@ class System:
 
         def read() -> bool:
             try:
-                found.append(self.database.rows(query, *arguments))
+                if self._connection is None or self._connection.closed:
+                    self._connection = psycopg.connect(self.database.admin, autocommit=True)
+                found.append(self._connection.execute(query, arguments).fetchall())
             except psycopg.OperationalError:
                 return False
             return True
@@ -244,7 +247,7 @@ class System:
         while not condition():
             waited = time.monotonic() - began
             assert waited < limit_s, f"{what} did not come about within {limit_s} s:\n{self.describe()}"
-            time.sleep(0.01)
+            time.sleep(0.02)
         return time.monotonic() - began
 
     def until_completed(self, n: int) -> None:
@@ -287,6 +290,8 @@ class System:
             process.send(signal.SIGKILL)
         for process in self.processes:
             process.wait()
+        if self._connection is not None:
+            self._connection.close()
 
 
 @contextmanager

@@ -80,8 +80,10 @@ declare
     fresh jsonb;
     is_final boolean;
 begin
+    -- no key update: inserts that refer to the trial hold its key, and two siblings that finish together must not wait
+    -- for each other
     select id, study_id, state, values, learned_seq, pending, violation into t
-    from nasd_core.trial where id = p_trial for update;
+    from nasd_core.trial where id = p_trial for no key update;
     select nasd_core.fold(array_agg(state)) into next_state
     from nasd_core.evaluation where trial_id = p_trial and round = 1 and replicate = 0;
     is_final := next_state not in ('queued', 'running');
@@ -100,13 +102,13 @@ begin
             reason = case when is_final and next_state <> 'completed' then p_reason end,
             message = case when is_final and next_state <> 'completed' then p_message end
         where id = p_trial and (state <> next_state or values <> fresh);
-    elsif fresh <> t.values then
+    else  -- a further round or replicate ended, whatever it came to: the leader waits for it
         is_final := true;
         update nasd_core.trial set values = fresh, pending = coalesce(pending, 'revision') where id = p_trial;
-        insert into nasd_core.event (study_id, trial_id, kind, data)
-        values (t.study_id, p_trial, 'revised', jsonb_build_object('from', t.values, 'to', fresh));
-    else
-        is_final := false;
+        if fresh <> t.values then
+            insert into nasd_core.event (study_id, trial_id, kind, data)
+            values (t.study_id, p_trial, 'revised', jsonb_build_object('from', t.values, 'to', fresh));
+        end if;
     end if;
     if is_final then
         perform pg_notify('nasd_learn', t.study_id::text);

@@ -34,14 +34,20 @@ class Comparison:
     ratios: Mapping[str, float]
 
 
-def compare(front: Sequence[Row], baselines: Sequence[Row], *, reference: str = REFERENCE) -> Comparison | None:
-    """None where there is no error objective, no front, or no finished baseline of that name.
+def compare(
+    front: Sequence[Row], baselines: Sequence[Row], *, costs: Sequence[str], reference: str = REFERENCE
+) -> Comparison | None:
+    """The find worth telling of; None where there is no error objective, no front, or no finished such baseline.
+
+    `costs` names the study's objectives beside the error.
 
     The one-standard-error rule: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3. Among the
     members that can't be told from the best, the one with the least sum of log costs.
     """
-    members = [member for row in front if (member := _member(row)) is not None]
-    named = [_member(row) for row in baselines if row.get("baseline") == reference and row.get("state") == "completed"]
+    members = [member for row in front if (member := _member(row, costs)) is not None]
+    named = [
+        _member(row, costs) for row in baselines if row.get("baseline") == reference and row.get("state") == "completed"
+    ]
     if not members or not named or named[0] is None:
         return None
     best = min(members, key=lambda m: (m.error, m.trial))
@@ -73,18 +79,18 @@ def sentences(comparison: Comparison, *, reference: str = REFERENCE) -> list[str
     return lines
 
 
-def _member(row: Row) -> Member | None:
+def _member(row: Row, costs: Sequence[str]) -> Member | None:
     objectives = row.get("objectives")
     trial = row.get("trial")
     if not isinstance(objectives, Mapping) or "val_error" not in objectives or not isinstance(trial, int):
         return None
-    costs = {name: float(objectives[name]["value"]) for name in ("params", "latency_ms", "flops") if name in objectives}
+    known = {name: float(objectives[name]["value"]) for name in costs if name in objectives}
     error = objectives["val_error"]
     return Member(
         trial=trial,
         error=float(error["value"]),
         error_spread=float(error.get("spread") or 0.0),
-        costs={name: cost for name, cost in costs.items() if cost > 0},
+        costs={name: cost for name, cost in known.items() if cost > 0},
     )
 
 

@@ -64,7 +64,7 @@ def run(
     family, studies = Family(keep_fds=keep), PgStudies(endpoints.database["controller"])
     try:
         _start(family, study, endpoints, n_workers=n_workers)
-        state = _watch(family, study, studies, stops, on_tick)
+        state = _watch(family, study, studies, endpoints, stops=stops, on_tick=on_tick)
     except BaseException:
         family.kill()
         raise
@@ -98,7 +98,13 @@ def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int
 
 
 def _watch(
-    family: Family, study: Study, studies: PgStudies, stops: Stops, on_tick: Callable[[Family], None]
+    family: Family,
+    study: Study,
+    studies: PgStudies,
+    endpoints: Endpoints,
+    *,
+    stops: Stops,
+    on_tick: Callable[[Family], None],
 ) -> StudyState | None:
     """The state the study ended in; None where a stop was requested before."""
     looked_at = 0.0
@@ -108,17 +114,20 @@ def _watch(
         if time.monotonic() - looked_at < 2 * TICK_S:
             continue
         looked_at = time.monotonic()
-        state = _state(study, studies)
+        state = _state(study, studies, endpoints)
         if state in (StudyState.COMPLETED, StudyState.STOPPED):
             return state
     return None
 
 
-def _state(study: Study, studies: PgStudies) -> StudyState | None:
-    """None while the database is away: it comes back, and so do the others' connections."""
+def _state(study: Study, studies: PgStudies, endpoints: Endpoints) -> StudyState | None:
+    """None while the database is away; where the embedded pair lost its owner it is started again."""
     try:
         found = studies.find(study.name)
     except (DatabaseAway, Unavailable):
+        if endpoints.services is not None:
+            with contextlib.suppress(Unavailable):  # it says why in its log, and the next look tries again
+                endpoints.services.revive()
         return None
     return StudyState.STOPPED if found is None else found.state
 

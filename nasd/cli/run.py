@@ -146,7 +146,9 @@ def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended,
         assert progress is not None
         fronts = _fronts(connection, progress.study)
         kind = progress.study.device_kinds[0]
-        found = compare(views.front(connection, study.name, kind), views.baselines(connection, study.name))
+        costs = [objective.name for objective in progress.study.objectives if objective.name != "val_error"]
+        front, baselines = views.front(connection, study.name, kind), views.baselines(connection, study.name)
+        found = compare(front, baselines, costs=costs)
     lines = [
         f"study {study.name} {ended}: {progress.study.state_reason or ''}".rstrip(": "),
         summary(progress),

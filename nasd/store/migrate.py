@@ -103,9 +103,13 @@ def upgrade(url: str, *, role_prefix: str) -> tuple[str | None, str]:
 
 
 def set_passwords(url: str, passwords: Mapping[str, str]) -> None:
-    """Let roles log in: role name to password. `url` needs CREATEROLE."""
+    """Let roles log in: role name to password. `url` needs CREATEROLE.
+
+    The server gets salted hashes alone, so that no log of a failing statement shows a password.
+    """
     with psycopg.connect(url) as connection:
         for role, password in passwords.items():
+            secret = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
             connection.execute(
-                sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(password))
+                sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(secret))
             )

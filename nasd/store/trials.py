@@ -81,7 +81,7 @@ class PgTrialStore:
                     cursor.execute("select nasd_core.cancel_study(%(study)s, %(state_reason)s)", study)
                 cursor.execute(statement("update_study"), study)
                 if step.state is not None:
-                    cursor.execute(statement("study_event"), study)
+                    cursor.execute(statement("end_study"), study)
                 killpoint("store.apply.before_commit")
 
         self._do(write)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from database import Scene, completed
 
@@ -149,6 +150,28 @@ def test_a_trial_completes_with_its_last_evaluation(scene: Scene):
 
     assert before == []
     assert dict(after.values) == {"val_error": 0.1, "latency_ms": 2.5, "params": 10, "flops": 20}
+
+
+def test_siblings_that_finish_together_do_not_deadlock(scene: Scene, wait_until):
+    """Storing a measurement holds the trial's key; folding its state must not ask for more than a sibling leaves."""
+    scene.trial(scene.study())
+    kinds = (Stage.MEASURE, Stage.TRAIN)
+    stores = [PgLeaseStore(scene.database.worker, duration_s=30) for _ in kinds]
+    workers = [scene.worker(stage, stages=(stage,)) for stage in kinds]
+    leases = [store.lease_next(worker) for store, worker in zip(stores, workers, strict=True)]
+    outcomes = [latency(), completed()]
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(scene.database.admin) as holder:
+        holder.execute("select from nasd_core.trial for no key update")
+        finishing = [pool.submit(store.finish, *work) for store, *work in zip(stores, leases, outcomes, strict=True)]
+        wait_until(lambda: scene.database.rows(waiting) == [(2,)], what="both siblings waiting for the trial")
+        holder.rollback()
+        results = [future.exception(timeout=20) for future in finishing]
+    for store in stores:
+        store.close()
+
+    assert results == [None, None]
+    assert scene.database.rows("select state from trials") == [("completed",)]
 
 
 def test_renewing_moves_the_counter_the_reaper_watches(scene: Scene):

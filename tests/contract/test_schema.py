@@ -179,8 +179,8 @@ def test_the_hot_path_reads_its_index(scene: Scene, query: str, index: str):
         "insert into nasd_core.study (name, seed, spec, recipe, strategy) values ('big', 1, '{}', 'r', 'random')"
     )
     scene.database.rows(
-        """insert into nasd_core.trial (study_id, number, state, architecture, architecture_key, fidelity, seed, operator,
-                                        proposed_from, strategy, strategy_version, finished_at)
+        """insert into nasd_core.trial (study_id, number, state, architecture, architecture_key, fidelity, seed,
+                                        operator, proposed_from, strategy, strategy_version, finished_at)
            select 1, i, 'completed', '{}', i::text, 1, 1, 'sample', 0, 'random', '1', now()
            from generate_series(1, 5000) as i"""
     )

@@ -14,13 +14,14 @@ def row(trial, error, params, latency, *, spread=0.007, baseline=None, state="co
     return {"trial": trial, "objectives": objectives, "baseline": baseline, "state": state}
 
 
+COSTS = ("params", "latency_ms")
 MEDIUM = row(1, 0.016, 150_000, 0.15, baseline="medium")
 
 
 def test_the_cheapest_member_within_one_standard_error_is_chosen():
     """The single best error is mostly luck; what can't be told from it and costs less is the result."""
     comparison = compare(
-        [row(7, 0.014, 600_000, 0.3), row(8, 0.019, 30_000, 0.05), row(9, 0.05, 10_000, 0.04)], [MEDIUM]
+        [row(7, 0.014, 600_000, 0.3), row(8, 0.019, 30_000, 0.05), row(9, 0.05, 10_000, 0.04)], [MEDIUM], costs=COSTS
     )
 
     assert comparison is not None
@@ -31,15 +32,15 @@ def test_the_cheapest_member_within_one_standard_error_is_chosen():
 
 
 def test_a_dearer_member_is_said_to_be_dearer():
-    comparison = compare([row(7, 0.001, 300_000, 0.3)], [MEDIUM])
+    comparison = compare([row(7, 0.001, 300_000, 0.3)], [MEDIUM], costs=COSTS)
 
     assert "1.5% lower, 2.0 times more parameters, 2.0 times higher latency" in sentences(comparison)[0]
 
 
 def test_the_baseline_itself_is_not_reported_as_a_find():
-    assert sentences(compare([MEDIUM], [MEDIUM]))[0].startswith("nothing on the front is cheaper")
+    assert sentences(compare([MEDIUM], [MEDIUM], costs=COSTS))[0].startswith("nothing on the front is cheaper")
 
 
 def test_without_a_finished_baseline_nothing_is_claimed():
-    assert compare([row(7, 0.014, 1, 1)], [row(1, 0.1, 1, 1, baseline="medium", state="failed")]) is None
-    assert compare([], [MEDIUM]) is None
+    assert compare([row(7, 0.014, 1, 1)], [row(1, 0.1, 1, 1, baseline="medium", state="failed")], costs=COSTS) is None
+    assert compare([], [MEDIUM], costs=COSTS) is None
