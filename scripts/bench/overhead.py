@@ -4,7 +4,7 @@
 
 Every nasd trial is proposed by steady-state NSGA-II, stored, leased by a worker that was woken through rq, evaluated in
 its child process, finished, learned and entered in the front, durably (fsync and synchronous_commit on). A study of N
-trials is run from empty, and timed from its first lease to its end. Optuna's NSGA-II starts on a study that already holds
+trials is run from empty, timed from its first lease to its end. Optuna's NSGA-II starts on a study that already holds
 N trials and is timed for `--peer-trials` more; that is the cost *at* N, and spares hours. All run in turns within each
 round, with each number of workers; medians over the rounds are compared, each system at its best number of workers.
 Counts do not depend on the machine.
