@@ -16,6 +16,7 @@ from nasd.store.view_rows import Progress
 from nasd.studyfile.durations import duration_text
 
 REDRAW_S = 1.0
+STARTING_S = 20.0  # importing takes seconds: before this, nobody at work is no standstill
 LINE_S = 10.0
 
 
@@ -25,7 +26,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        self._shown_at = float("-inf")
+        self._began_at, self._shown_at = time.monotonic(), float("-inf")
 
     @property
     def every_s(self) -> float:
@@ -53,11 +54,16 @@ class Display:
     def show(self, progress: Progress, front: str | None, *, restarts: int) -> None:
         """Draw, or print one line where nobody watches a terminal."""
         self._shown_at = time.monotonic()
+        line = "starting" if self._is_starting(progress) else summary(progress)
         if self._live is not None:
-            self._live.update(_panel(progress, front, restarts=restarts))
+            self._live.update(_panel(progress, line, front, restarts=restarts))
         else:
-            self._console.print(summary(progress), soft_wrap=True, highlight=False)
+            self._console.print(line, soft_wrap=True, highlight=False)
             sys.stdout.flush()
+
+    def _is_starting(self, progress: Progress) -> bool:
+        nobody = progress.n_controllers == 0 or _n_live(progress) == 0
+        return nobody and time.monotonic() - self._began_at < STARTING_S
 
 
 def summary(progress: Progress) -> str:
@@ -76,14 +82,14 @@ def summary(progress: Progress) -> str:
     return ", ".join(parts) + (f"; {progress.standstill}" if progress.standstill else "")
 
 
-def _panel(progress: Progress, front: str | None, *, restarts: int) -> RenderableType:
+def _panel(progress: Progress, line: str, front: str | None, *, restarts: int) -> RenderableType:
     row = progress.study
     done = row.n_done if row.trials_budget is not None else row.used_s
     total = row.trials_budget if row.trials_budget is not None else row.time_budget_s
     parts: list[RenderableType] = [
         Text.assemble((f"study {row.study}", "bold"), f"  {row.strategy}, seed {row.seed}, {row.state}"),
         ProgressBar(total=float(total or 1), completed=float(done), width=60),
-        Text(summary(progress)),
+        Text(line),
         _workers(progress),
     ]
     if restarts:

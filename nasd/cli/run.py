@@ -156,10 +156,38 @@ def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended,
         fronts,
     ]
     lines += ["", *sentences(found)] if found is not None else []
-    where = "" if endpoints.services is None else f"NASD_HOME={endpoints.home} "
     query = f"select * from pareto_front where study = '{study.name}'"  # noqa: S608 - shown, not run
-    lines += ["", f'read it with SQL: {where}nasd psql -c "{query}"', f"everything lies in: {endpoints.home}"]
+    lines += [
+        "",
+        f'read it with SQL: {_home_prefix(endpoints)}{_program()} psql -c "{query}"',
+        f"everything lies in: {endpoints.home}",
+    ]
     if ended == "interrupted":
-        lines += [f"go on with: nasd run {path}"]
+        lines += [f"go on with: {_program()} run {path}"]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _program() -> str:
+    """How this program is called from here, so that a line can be copied."""
+    import os
+    import shutil
+    import sys
+
+    program = Path(sys.executable).parent / "nasd"
+    near = os.path.relpath(program)
+    return "nasd" if shutil.which("nasd") else str(program) if near.startswith("..") else near
+
+
+def _home_prefix(endpoints: Endpoints) -> str:
+    """What makes a command without a study file find this home from here."""
+    from nasd.app.endpoints import find_home
+    from nasd.config import read_settings
+    from nasd.errors import UserError
+
+    if endpoints.services is None:
+        return ""
+    with suppress(UserError):
+        if find_home(read_settings(), Path.cwd()).resolve() == endpoints.home.resolve():
+            return ""
+    return f"NASD_HOME={endpoints.home} "
