@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nasd.domain.architecture import Architecture
@@ -13,7 +13,7 @@ from nasd.domain.lifecycle import FINAL, Event, State, after
 from nasd.domain.measurement import Outcome, OutcomeKind, Stage
 from nasd.domain.seeding import seed_of
 from nasd.errors import LeaseLost, Unavailable
-from nasd.ports.lease import Directive, Lease, WorkerInfo
+from nasd.ports.lease import Directive, Exchange, Lease, WorkerInfo
 
 MAX_ATTEMPTS = 3
 ENDS = {
@@ -163,6 +163,17 @@ class MemoryLeaseStore:
             row.state = after(row.state, ENDS[outcome.kind])
             row.outcome, row.token = outcome, None
             self._queued.pop(row.id, None)
+
+    def exchange(self, worker: WorkerId, reports: Sequence[tuple[Lease, Outcome]], n: int) -> Exchange:
+        with self._reached():
+            refused = []
+            for lease, outcome in reports:
+                try:
+                    self.finish(lease, outcome)
+                except LeaseLost:
+                    refused.append(lease)
+            leases = (self.lease_next(worker) for _ in range(n))
+            return Exchange(leases=tuple(lease for lease in leases if lease is not None), refused=tuple(refused))
 
     def give_back(self, lease: Lease) -> None:
         with self._reached():

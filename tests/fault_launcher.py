@@ -92,7 +92,7 @@ def become(request: dict[str, object]) -> None:
         os.dup2(ours, theirs)
     os.closerange(nothing, max(nothing, log) + 1)
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environ.update(request["environment"], NASD_PARENT=str(os.getppid()))  # as the children of `nasd run`
     os.chdir(str(request["folder"]))
     from nasd.cli.main import run
 

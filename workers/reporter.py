@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,15 @@ class Reporter:
                 return
         killpoint("worker.after_finish")
         self._spool.remove(path)
+
+    def exchange(self, finished: Sequence[tuple[Lease, Outcome]], n: int) -> Sequence[Lease]:
+        """Report completed short evaluations together and lease up to `n` more; raises where the store does."""
+        killpoint("worker.before_exchange")
+        exchanged = self._store.exchange(self._worker, finished, n)
+        killpoint("worker.after_exchange")
+        for lease in exchanged.refused:
+            self._note_refused(lease, LeaseLost(lease.evaluation_id, lease.attempt))
+        return exchanged.leases
 
     def deliver_spooled(self) -> None:
         """Report what earlier workers could not; leaves it for later where the store is away."""
@@ -86,8 +95,11 @@ class Reporter:
         try:
             self._store.finish(lease, outcome)
         except LeaseLost as lost:
-            self._stats.lost_leases += 1
-            logger.warning("result refused", extra={"fields": _fields(lease) | {"error": str(lost)}})
+            self._note_refused(lease, lost)
+
+    def _note_refused(self, lease: Lease, lost: LeaseLost) -> None:
+        self._stats.lost_leases += 1
+        logger.warning("result refused", extra={"fields": _fields(lease) | {"error": str(lost)}})
 
     def _try(self, call: Callable[[], None]) -> bool:
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 from nasd.domain.ids import StudyId, WorkerId
 from nasd.domain.killpoints import killpoint
@@ -12,6 +13,7 @@ from nasd.domain.measurement import Outcome, OutcomeKind
 from nasd.errors import UserError, WorldFault
 from nasd.ports.lease import Lease, LeaseStore
 from workers.assignment import Assignment
+from workers.bundle import SHORT_S, Bundling
 from workers.evaluator import Evaluator
 from workers.keeper import Keeper
 from workers.recipe import Recipe
@@ -22,6 +24,7 @@ from workers.stop import Stop
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 20.0  # of leasing before rq gets a turn
+LINGER_S, LONGEST_LINGER_S = 0.001, 0.05  # between looks for more, where evaluations are short
 _MAX_RECIPES = 64
 
 
@@ -58,6 +61,9 @@ class Session:
         self._stats, self._stop, self._pass_on = stats, stop, pass_on
         self._recipes: dict[StudyId, Mapping[str, object]] = {}
         self._limits: dict[tuple[StudyId, str], float | None] = {}
+        self._bundling = Bundling()
+        self._finished: list[tuple[Lease, Outcome]] = []
+        self._rest: deque[Lease] = deque()
         self._has_passed_on = False
         self._is_away = False
 
@@ -71,17 +77,68 @@ class Session:
         began = time.monotonic()
         n_leases = 0
         while not self._stop.requested:
-            lease = self._lease_next()
-            if lease is None:
+            leases = self._take()
+            if not leases:
                 self._has_passed_on = False
                 return False
-            n_leases += 1
+            n_leases += len(leases)
             if n_leases > 1:
                 self._ring_once()
-            self._carry_out(lease)
+            self._carry_out_all(leases)
             if time.monotonic() - began > DRAIN_S:
-                return True
-        return False
+                break
+        self._hand_in()
+        return not self._stop.requested
+
+    def _take(self) -> Sequence[Lease]:
+        """What to do next: one evaluation, or a bundle of short ones against the results of the last."""
+        if self._bundling.n == 1 and not self._finished:
+            lease = self._lease_next()
+            return () if lease is None else (lease,)
+        leases = self._exchange(self._bundling.n)
+        wait_s = LINGER_S
+        while not leases and wait_s < LONGEST_LINGER_S and not self._stop.wait(wait_s):
+            # the next proposals are a few milliseconds away; waiting for their ring would cost fifty Redis commands
+            leases = self._exchange(self._bundling.n)
+            wait_s *= 2
+        return leases
+
+    def _exchange(self, n: int) -> Sequence[Lease]:
+        """Report what is finished and lease up to `n`; where the store does not answer, one by one and insisting."""
+        finished, self._finished = self._finished, []
+        try:
+            return self._reporter.exchange(finished, n)
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in _lease_next
+            self._note_away(error)
+            for lease, outcome in finished:
+                self._reporter.report(lease, outcome)
+            return ()
+
+    def _hand_in(self) -> None:
+        """Report what is finished."""
+        if self._finished:
+            self._exchange(0)
+
+    def _carry_out_all(self, leases: Sequence[Lease]) -> None:
+        """One after the other; when one turns out long or the worker is to leave, the rest go back."""
+        self._rest = deque(leases)
+        while self._rest:
+            if self._stop.requested:
+                self._unbundle()
+                return
+            self._carry_out(self._rest.popleft())
+
+    def _unbundle(self) -> None:
+        """Hold nothing back from others: report what is finished and give back what was not begun."""
+        self._hand_in()
+        while self._rest:
+            self._reporter.give_back(self._rest.popleft(), within_s=1.5)
+
+    def _on_long(self) -> None:
+        self._unbundle()
+        self._ring_once()
 
     def _lease_next(self) -> Lease | None:
         try:
@@ -89,14 +146,17 @@ class Session:
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 - the worker's outermost seam: it outlives whatever ails the store
-            if not self._is_away:
-                logger.warning("store unreachable; polling goes on", extra={"fields": {"error": repr(error)}})
-            self._is_away = True
+            self._note_away(error)
             return None
         if self._is_away:
             logger.info("store is back")
         self._is_away = False
         return lease
+
+    def _note_away(self, error: Exception) -> None:
+        if not self._is_away:
+            logger.warning("store unreachable; polling goes on", extra={"fields": {"error": repr(error)}})
+        self._is_away = True
 
     def _carry_out(self, lease: Lease) -> None:
         killpoint("worker.after_lease")
@@ -109,7 +169,10 @@ class Session:
         paused_s = outcome.seconds.get("paused", 0.0) if outcome is not None else self._evaluator.paused_s()
         self._stats.spend(lease.stage, wall_s, paused_s)
         self._stats.child_starts, self._stats.child_deaths = self._evaluator.n_children, self._evaluator.n_deaths
-        if outcome is not None:
+        self._bundling.note(wall_s)
+        if outcome is not None and outcome.kind is OutcomeKind.COMPLETED and wall_s < SHORT_S and self._bundling.n > 1:
+            self._finished.append((lease, outcome))  # reported with the next exchange, milliseconds from now
+        elif outcome is not None:
             self._reporter.report(lease, outcome)
         elif self._stop.requested:
             self._reporter.give_back(lease, within_s=1.5)
@@ -124,7 +187,7 @@ class Session:
             if recipe is None:
                 return None
             limit_s = self._limit_s(lease, recipe)
-            return self._evaluator.evaluate(Assignment.of(lease), recipe, limit_s=limit_s, on_long=self._ring_once)
+            return self._evaluator.evaluate(Assignment.of(lease), recipe, limit_s=limit_s, on_long=self._on_long)
         except WorldFault as fault:
             return Outcome(OutcomeKind.FAILED, reason=fault.kind, message=str(fault))
 

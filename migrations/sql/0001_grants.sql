@@ -8,7 +8,7 @@ grant select on all tables in schema nasd to __PREFIX___controller;
 
 grant usage on schema nasd_api to __PREFIX___worker;
 grant execute on function nasd_api.register_v1, nasd_api.lease_v1, nasd_api.recipe_v1, nasd_api.renew_v1,
-    nasd_api.give_back_v1, nasd_api.finish_v1, nasd_api.beat_v1, nasd_api.leave_v1 to __PREFIX___worker;
+    nasd_api.give_back_v1, nasd_api.finish_v1, nasd_api.exchange_v1, nasd_api.beat_v1, nasd_api.leave_v1 to __PREFIX___worker;
 
 grant usage on schema nasd to __PREFIX___reader;
 grant select on all tables in schema nasd to __PREFIX___reader;

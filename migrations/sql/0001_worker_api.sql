@@ -39,40 +39,47 @@ begin
     return w;
 end $$;
 
-create function nasd_api.lease_v1(p_worker bigint, p_duration double precision)
+-- Up to p_n evaluations for this worker, dearest priority first, each with a lease of its own. No rows: nothing is left.
+create function nasd_api.lease_v1(p_worker bigint, p_duration double precision, p_n integer)
 returns table (evaluation_id bigint, token uuid, attempt integer, study_id bigint, study_name text, trial_number integer,
                stage text, device_kind text, replicate integer, seed bigint, fidelity integer, architecture jsonb)
 language plpgsql security definer set search_path = nasd_core, pg_temp as $$
 #variable_conflict use_column
 declare
     w nasd_core.worker := nasd_api.known_worker(p_worker);
-    e record;
-    t record;
-    new_token uuid := gen_random_uuid();
 begin
-    select ev.id, ev.trial_id, ev.study_id, ev.stage, ev.device_kind, ev.replicate, ev.attempt + 1 as attempt, s.name into e
-    from evaluation as ev join study as s on s.id = ev.study_id
-    where ev.state = 'queued' and ev.device_kind = w.device_kind and ev.stage = any (w.stages)
-      and ev.not_before <= clock_timestamp() and s.state in ('running', 'paused')
-      and (w.studies = '{}' or s.name = any (w.studies))
-    order by ev.priority desc, ev.id
-    limit 1 for update of ev skip locked;
-    if not found then
-        return;
-    end if;
-    insert into lease (evaluation_id, token, attempt, worker_id, duration_s)
-    values (e.id, new_token, e.attempt, p_worker, p_duration);
-    insert into attempt (evaluation_id, attempt, token, worker_id) values (e.id, e.attempt, new_token, p_worker);
-    update evaluation set state = 'running', attempt = e.attempt, worker_id = p_worker,
-        started_at = coalesce(started_at, clock_timestamp()), reason = null, message = null
-    where id = e.id;
-    update trial set state = 'running', started_at = coalesce(started_at, clock_timestamp())
-    where id = e.trial_id and state = 'queued';
-    insert into event (study_id, trial_id, evaluation_id, attempt, kind, data)
-    values (e.study_id, e.trial_id, e.id, e.attempt, 'leased', jsonb_build_object('worker', p_worker));
-    select number, seed, fidelity, architecture into t from trial where id = e.trial_id;
-    return query select e.id, new_token, e.attempt, e.study_id, e.name, t.number, e.stage, e.device_kind, e.replicate,
-                        t.seed, t.fidelity, t.architecture;
+    return query
+    with picked as (
+        select ev.id, ev.trial_id, ev.study_id, ev.stage, ev.device_kind, ev.replicate, ev.attempt + 1 as attempt,
+               ev.priority, s.name
+        from evaluation as ev join study as s on s.id = ev.study_id
+        where ev.state = 'queued' and ev.device_kind = w.device_kind and ev.stage = any (w.stages)
+          and ev.not_before <= clock_timestamp() and s.state in ('running', 'paused')
+          and (w.studies = '{}' or s.name = any (w.studies))
+        order by ev.priority desc, ev.id
+        limit p_n for update of ev skip locked
+    ), leased as (
+        insert into lease (evaluation_id, token, attempt, worker_id, duration_s)
+        select id, gen_random_uuid(), attempt, p_worker, p_duration from picked
+        returning evaluation_id, token
+    ), tried as (
+        insert into attempt (evaluation_id, attempt, token, worker_id)
+        select p.id, p.attempt, l.token, p_worker from picked as p join leased as l on l.evaluation_id = p.id
+    ), moved as (
+        update evaluation as ev set state = 'running', attempt = p.attempt, worker_id = p_worker,
+            started_at = coalesce(ev.started_at, clock_timestamp()), reason = null, message = null
+        from picked as p where ev.id = p.id
+    ), begun as (
+        update trial as t set state = 'running', started_at = coalesce(t.started_at, clock_timestamp())
+        from picked as p where t.id = p.trial_id and t.state = 'queued'
+    ), told as (
+        insert into event (study_id, trial_id, evaluation_id, attempt, kind, data)
+        select study_id, trial_id, id, attempt, 'leased', jsonb_build_object('worker', p_worker) from picked
+    )
+    select p.id, l.token, p.attempt, p.study_id, p.name, t.number, p.stage, p.device_kind, p.replicate,
+           t.seed, t.fidelity, t.architecture
+    from picked as p join leased as l on l.evaluation_id = p.id join trial as t on t.id = p.trial_id
+    order by p.priority desc, p.id;
 end $$;
 
 create function nasd_api.recipe_v1(p_worker bigint, p_study bigint) returns jsonb
@@ -188,6 +195,31 @@ begin
     perform nasd_core.refold(e.trial_id, (p_outcome ->> 'violation')::double precision,
                              p_outcome ->> 'reason', p_outcome ->> 'message');
     return 'accepted';
+end $$;
+
+-- Reports completed evaluations and leases up to p_n more, in one transaction: what makes very short evaluations cheap.
+-- Only COMPLETED results come this way: they end no sibling's lease. All leases are taken first, then all evaluations,
+-- then all trials, each in order of id, as a single finish takes its own, so that no two of them wait in a circle.
+create function nasd_api.exchange_v1(p_worker bigint, p_duration double precision, p_reports jsonb,
+                                     p_backoff double precision, p_n integer) returns jsonb
+language plpgsql security definer set search_path = nasd_core, pg_temp as $$
+declare
+    ids bigint[] := array(select (r ->> 'evaluation')::bigint from jsonb_array_elements(p_reports) as r);
+    answers text[] := '{}';
+    r jsonb;
+begin
+    perform from lease where evaluation_id = any (ids) order by evaluation_id for update;
+    perform from evaluation where id = any (ids) order by id for update;
+    perform from trial where id in (select trial_id from evaluation where id = any (ids)) order by id for no key update;
+    for r in select value from jsonb_array_elements(p_reports) loop
+        if r #>> '{outcome,kind}' is distinct from 'completed' then
+            raise exception 'only completed evaluations are reported together' using errcode = 'NA005';
+        end if;
+        answers := answers || nasd_api.finish_v1((r ->> 'evaluation')::bigint, (r ->> 'token')::uuid, r -> 'outcome', p_backoff);
+    end loop;
+    return jsonb_build_object(
+        'answers', to_jsonb(answers),
+        'leases', coalesce((select jsonb_agg(to_jsonb(l)) from nasd_api.lease_v1(p_worker, p_duration, p_n) as l), '[]'));
 end $$;
 
 create function nasd_api.beat_v1(p_worker bigint, p_activity jsonb) returns void

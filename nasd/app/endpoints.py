@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Literal, Self
 
@@ -12,11 +14,14 @@ from nasd.config import Settings
 from nasd.errors import SettingsError, Unavailable, UserError
 from nasd.services import Services, attach, default_home
 
+log = logging.getLogger(__name__)
+
 Role = Literal["admin", "controller", "worker", "reader"]
 _SCHEMES = {
     "NASD_DATABASE_URL": ("postgresql://", "postgres://"),
     "NASD_REDIS_URL": ("redis://", "rediss://", "unix://"),
 }
+_LOOK_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +131,42 @@ def find_home(settings: Settings, start: Path) -> Path:
     )
 
 
-def prepare(endpoints: Endpoints, settings: Settings) -> None:
+def prepare(endpoints: Endpoints, settings: Settings, *, patience: Event | None = None) -> None:
     """Bring the embedded database to this version; check that a given one is.
+
+    Args:
+        endpoints: where it is.
+        settings: of this process.
+        patience: a database that can't be reached is waited for until this is set; None: it is an error.
 
     Raises:
         Unavailable: not reachable, older (given ones are upgraded by hand) or newer than this program.
     """
     import psycopg
 
+    while True:
+        try:
+            return _prepare(endpoints, settings)
+        except psycopg.OperationalError as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            if patience is None:
+                raise Unavailable(f"NASD_DATABASE_URL: the database can't be reached: {reason}") from error
+            log.warning("database unreachable; waiting", extra={"fields": {"error": reason}})
+            if patience.wait(_LOOK_AGAIN_S):
+                return None
+
+
+def _prepare(endpoints: Endpoints, settings: Settings) -> None:
+    import psycopg
+
     from nasd.store import migrate
 
-    try:
-        if endpoints.services is not None:
-            with psycopg.connect(endpoints.database["admin"]) as connection:
-                at = migrate.current(connection)
-            if at != migrate.known()[-1]:
-                migrate.upgrade(endpoints.database["admin"], role_prefix=settings.role_prefix)
-                migrate.set_passwords(endpoints.database["admin"], endpoints.services.role_passwords())
-            return
-        with psycopg.connect(endpoints.database["controller"], connect_timeout=10) as connection:
-            migrate.check(connection)
-    except psycopg.OperationalError as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Unavailable(f"NASD_DATABASE_URL: the database can't be reached: {reason}") from error
+    if endpoints.services is not None:
+        with psycopg.connect(endpoints.database["admin"]) as connection:
+            at = migrate.current(connection)
+        if at != migrate.known()[-1]:
+            migrate.upgrade(endpoints.database["admin"], role_prefix=settings.role_prefix)
+            migrate.set_passwords(endpoints.database["admin"], endpoints.services.role_passwords())
+        return
+    with psycopg.connect(endpoints.database["controller"], connect_timeout=10) as connection:
+        migrate.check(connection)

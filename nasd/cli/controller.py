@@ -45,7 +45,8 @@ def controller(
 
     home = home_beside(settings, studies[0]) if studies else find_home(settings, Path.cwd())
     with resolve(settings, home) as endpoints:
-        prepare(endpoints, settings)
+        # the children of `nasd run` may start while its database is being started again
+        prepare(endpoints, settings, patience=None if settings.parent is None else stop)
         if studies:
             from nasd.app.studies import open_study
             from nasd.store.studies import PgStudies

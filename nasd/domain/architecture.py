@@ -12,16 +12,20 @@ Gene = Union[int, float, str, bool, tuple["Gene", ...]]  # noqa: UP007 - a recur
 Genes = Mapping[str, Gene]
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+_PLAIN = (bool, int, float, str)  # a union in isinstance() would be built anew at every call
+
+
 def canonical_json(value: object) -> str:
     """Sorted keys, no blanks, ASCII, no NaN: equal values give equal text on every machine."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return _ENCODER.encode(value)
 
 
 def _frozen(value: object) -> Gene:
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, _PLAIN):
         return value
+    if isinstance(value, (list, tuple)):
+        return tuple([_frozen(item) for item in value])
     raise TypeError(f"a gene is a number, a text, a truth value or a list of them, not {type(value).__name__}")
 
 
@@ -41,7 +45,7 @@ class Architecture:
     @classmethod
     def of(cls, space: str, genes: Genes) -> Architecture:
         """Freeze `genes` (lists become tuples)."""
-        items = tuple(sorted((name, _frozen(value)) for name, value in genes.items()))
+        items = tuple(sorted([(name, _frozen(value)) for name, value in genes.items()]))
         text = canonical_json({"space": space, "genes": dict(items)})
         return cls(space=space, genes=items, json=text, key=hashlib.sha256(text.encode()).hexdigest()[:32])
 

@@ -37,6 +37,8 @@ KILLPOINTS = (
     "worker.before_spool",
     "worker.before_finish",
     "worker.after_finish",
+    "worker.before_exchange",
+    "worker.after_exchange",
     "worker.before_give_back",
     "worker.after_give_back",
 )

@@ -103,11 +103,11 @@ class Front:
         if np.isnan(row).any():
             return Insertion(entered=False)
         present = self._losses[: self._size]
-        no_worse = np.all(present <= row, axis=1)
-        no_better = np.all(present >= row, axis=1)
-        if np.greater(no_worse, no_better).any():  # a member is no worse in all and better in one
+        no_worse = (present <= row).all(axis=1)
+        no_better = (present >= row).all(axis=1)
+        if (no_worse > no_better).any():  # a member is no worse in all and better in one
             return Insertion(entered=False)
-        left = self._drop(np.greater(no_better, no_worse))
+        left = self._drop(no_better > no_worse)
         self._append(number, row)
         return Insertion(entered=True, left=left)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -51,6 +51,19 @@ class Lease:
     architecture: Architecture
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What came of an exchange.
+
+    Attributes:
+        leases: the new ones.
+        refused: those among the reported whose result was not accepted; it is kept as superseded.
+    """
+
+    leases: tuple[Lease, ...]
+    refused: tuple[Lease, ...]
+
+
 class Directive(StrEnum):
     """The store's answer to a renewal."""
 
@@ -85,6 +98,10 @@ class LeaseStore(Protocol):
         Raises:
             LeaseLost: a newer attempt was leased; the result is kept as superseded.
         """
+        ...
+
+    def exchange(self, worker: WorkerId, reports: Sequence[tuple[Lease, Outcome]], n: int) -> Exchange:
+        """Report COMPLETED outcomes and lease up to `n` more, in one transaction: for very short evaluations."""
         ...
 
     def give_back(self, lease: Lease) -> None:

@@ -6,12 +6,16 @@ Works on `Net`; `nasd.spaces.mlp` turns it into architectures and back. Every fu
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
 
+from nasd.domain.seeding import below, pick
 from nasd.errors import SpaceExhausted
 
 _T = TypeVar("_T")
@@ -41,12 +45,12 @@ class Net:
 
 def sample(choices: Choices, rng: np.random.Generator) -> Net:
     """Depth uniformly, then everything that exists at that depth uniformly."""
-    depth = _any(choices.layers, rng)
+    depth = pick(choices.layers, rng)
     return Net(
-        tuple(_any(choices.widths, rng) for _ in range(depth)),
-        _any(choices.activations, rng),
-        _any(choices.norms, rng),
-        _any(choices.dropouts, rng),
+        tuple(pick(choices.widths, rng) for _ in range(depth)),
+        pick(choices.activations, rng),
+        pick(choices.norms, rng),
+        pick(choices.dropouts, rng),
     )
 
 
@@ -56,24 +60,22 @@ def mutate(choices: Choices, net: Net, rng: np.random.Generator) -> Net:
     Raises:
         SpaceExhausted: no move can, so `net` is the space's only member.
     """
-    moves = [move for move in _MOVES if move.applies(choices, net)]
+    moves, weights = _open_moves(choices, len(net.widths))
     if not moves:
         raise SpaceExhausted("the space has one member: nothing can be mutated")
-    weights = np.cumsum([move.weight for move in moves])
-    drawn = int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))
-    return moves[drawn].act(choices, net, rng)
+    return moves[bisect_right(weights, below(weights[-1], rng))].act(choices, net, rng)
 
 
 def crossover(mother: Net, father: Net, rng: np.random.Generator) -> Net:
     """As deep as one parent; each layer is the mother's or the father's at the same relative depth."""
-    depth = len(_any((mother, father), rng).widths)
-    parents = [_any((mother, father), rng) for _ in range(depth)]
+    depth = len(pick((mother, father), rng).widths)
+    parents = [pick((mother, father), rng) for _ in range(depth)]
     widths = (parent.widths[(2 * i + 1) * len(parent.widths) // (2 * depth)] for i, parent in enumerate(parents))
     return Net(
         tuple(widths),
-        _any((mother, father), rng).activation,
-        _any((mother, father), rng).norm,
-        _any((mother, father), rng).dropout,
+        pick((mother, father), rng).activation,
+        pick((mother, father), rng).norm,
+        pick((mother, father), rng).dropout,
     )
 
 
@@ -93,12 +95,8 @@ def _closest(options: Sequence[int], value: int) -> int:
     return min(options, key=lambda option: abs(math.log(option / value)))
 
 
-def _any(options: Sequence[_T], rng: np.random.Generator) -> _T:
-    return options[int(rng.integers(len(options)))]
-
-
 def _other(options: Sequence[_T], value: _T, rng: np.random.Generator) -> _T:
-    return _any([option for option in options if option != value], rng)
+    return pick([option for option in options if option != value], rng)
 
 
 def _step(options: Sequence[_T], value: _T, rng: np.random.Generator) -> _T:
@@ -106,44 +104,44 @@ def _step(options: Sequence[_T], value: _T, rng: np.random.Generator) -> _T:
     if rng.random() >= _ONE_STEP:
         return _other(options, value, rng)
     rank = options.index(value)
-    return _any([options[i] for i in (rank - 1, rank + 1) if 0 <= i < len(options)], rng)
+    return pick([options[i] for i in (rank - 1, rank + 1) if 0 <= i < len(options)], rng)
 
 
-def _deeper(choices: Choices, net: Net) -> int:
+def _deeper(choices: Choices, depth: int) -> int:
     """The next depth up; 0 where there is none."""
-    return min((depth for depth in choices.layers if depth > len(net.widths)), default=0)
+    return min((deeper for deeper in choices.layers if deeper > depth), default=0)
 
 
-def _shallower(choices: Choices, net: Net) -> int:
+def _shallower(choices: Choices, depth: int) -> int:
     """The next depth down; 0 where there is none."""
-    return max((depth for depth in choices.layers if depth < len(net.widths)), default=0)
+    return max((shallower for shallower in choices.layers if shallower < depth), default=0)
 
 
 def _insert(choices: Choices, net: Net, rng: np.random.Generator) -> Net:
     widths = list(net.widths)
-    for _ in range(_deeper(choices, net) - len(widths)):
-        widths.insert(int(rng.integers(len(widths) + 1)), _any(choices.widths, rng))
+    for _ in range(_deeper(choices, len(net.widths)) - len(widths)):
+        widths.insert(below(len(widths) + 1, rng), pick(choices.widths, rng))
     return replace(net, widths=tuple(widths))
 
 
 def _duplicate(choices: Choices, net: Net, rng: np.random.Generator) -> Net:
     widths = list(net.widths)
-    for _ in range(_deeper(choices, net) - len(widths)):
-        at = int(rng.integers(len(widths)))
+    for _ in range(_deeper(choices, len(net.widths)) - len(widths)):
+        at = below(len(widths), rng)
         widths.insert(at, widths[at])
     return replace(net, widths=tuple(widths))
 
 
 def _remove(choices: Choices, net: Net, rng: np.random.Generator) -> Net:
     widths = list(net.widths)
-    for _ in range(len(widths) - _shallower(choices, net)):
-        del widths[int(rng.integers(len(widths)))]
+    for _ in range(len(widths) - _shallower(choices, len(net.widths))):
+        del widths[below(len(widths), rng)]
     return replace(net, widths=tuple(widths))
 
 
 def _resize(choices: Choices, net: Net, rng: np.random.Generator) -> Net:
     widths = list(net.widths)
-    at = int(rng.integers(len(widths)))
+    at = below(len(widths), rng)
     widths[at] = _step(choices.widths, widths[at], rng)
     return replace(net, widths=tuple(widths))
 
@@ -151,15 +149,15 @@ def _resize(choices: Choices, net: Net, rng: np.random.Generator) -> Net:
 @dataclass(frozen=True, slots=True)
 class _Move:
     weight: int
-    applies: Callable[[Choices, Net], bool]
+    applies: Callable[[Choices, int], bool]  # to a network of that depth
     act: Callable[[Choices, Net, np.random.Generator], Net]
 
 
 # Growing weighs as much as shrinking; widths, of which there are many, weigh most.
 _MOVES: tuple[_Move, ...] = (
-    _Move(1, lambda c, net: _deeper(c, net) > 0, _insert),
-    _Move(1, lambda c, net: _deeper(c, net) > 0, _duplicate),
-    _Move(2, lambda c, net: _shallower(c, net) > 0, _remove),
+    _Move(1, lambda c, depth: _deeper(c, depth) > 0, _insert),
+    _Move(1, lambda c, depth: _deeper(c, depth) > 0, _duplicate),
+    _Move(2, lambda c, depth: _shallower(c, depth) > 0, _remove),
     _Move(4, lambda c, _: len(c.widths) > 1, _resize),
     _Move(
         1,
@@ -173,3 +171,10 @@ _MOVES: tuple[_Move, ...] = (
         lambda c, net, rng: replace(net, dropout=_step(c.dropouts, net.dropout, rng)),
     ),
 )
+
+
+@lru_cache(maxsize=64)
+def _open_moves(choices: Choices, depth: int) -> tuple[tuple[_Move, ...], tuple[int, ...]]:
+    """The moves that can change a network of `depth` layers, and their weights summed up to each."""
+    moves = tuple(move for move in _MOVES if move.applies(choices, depth))
+    return moves, tuple(accumulate(move.weight for move in moves))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from threading import Lock
 from typing import Any, TypeVar
@@ -12,10 +12,24 @@ from nasd.domain.architecture import Architecture
 from nasd.domain.ids import DeviceKind, EvaluationId, StudyId, TrialNumber, WorkerId
 from nasd.domain.measurement import Outcome, Stage
 from nasd.errors import LeaseLost
-from nasd.ports.lease import PROTOCOL, Directive, Lease, WorkerInfo
+from nasd.ports.lease import PROTOCOL, Directive, Exchange, Lease, WorkerInfo
 from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
 
 T = TypeVar("T")
+_COLUMNS = (  # of `lease.sql`
+    "evaluation_id",
+    "token",
+    "attempt",
+    "study_id",
+    "study_name",
+    "trial_number",
+    "stage",
+    "device_kind",
+    "replicate",
+    "seed",
+    "fidelity",
+    "architecture",
+)
 
 
 class PgLeaseStore:
@@ -47,21 +61,7 @@ class PgLeaseStore:
         )
         if row is None:
             return None
-        return Lease(
-            evaluation_id=EvaluationId(row[0]),
-            token=row[1],
-            attempt=row[2],
-            duration_s=self._duration_s,
-            study_id=StudyId(row[3]),
-            study_name=row[4],
-            trial_number=TrialNumber(row[5]),
-            stage=Stage(row[6]),
-            device_kind=DeviceKind(row[7]),
-            replicate=row[8],
-            seed=row[9],
-            fidelity=row[10],
-            architecture=Architecture.from_value(row[11]),
-        )
+        return self._lease(row)
 
     def recipe(self, worker: WorkerId, study: StudyId) -> Mapping[str, object]:
         recipe: dict[str, object] = self._value("select nasd_api.recipe_v1(%s, %s)", worker, study)
@@ -84,6 +84,25 @@ class PgLeaseStore:
         if answer == "refused":
             raise LeaseLost(lease.evaluation_id, lease.attempt)
 
+    def exchange(self, worker: WorkerId, reports: Sequence[tuple[Lease, Outcome]], n: int) -> Exchange:
+        told = ",".join(
+            f'{{"evaluation":{lease.evaluation_id},"token":"{lease.token}","outcome":{outcome_json(outcome)}}}'
+            for lease, outcome in reports
+        )
+        arguments = {
+            "worker": worker,
+            "duration": self._duration_s,
+            "reports": f"[{told}]",
+            "backoff": self._backoff_s,
+            "n": n,
+        }
+        row = self._do(lambda c: c.execute(statement("exchange"), arguments).fetchone())
+        assert row is not None
+        answers, leases = row[0]["answers"], row[0]["leases"]
+        refused = (lease for (lease, _), answer in zip(reports, answers, strict=True) if answer == "refused")
+        new = tuple(self._lease([lease[column] for column in _COLUMNS]) for lease in leases)
+        return Exchange(leases=new, refused=tuple(refused))
+
     def give_back(self, lease: Lease) -> None:
         self._value("select nasd_api.give_back_v1(%s, %s)", lease.evaluation_id, lease.token)
 
@@ -98,6 +117,24 @@ class PgLeaseStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _lease(self, row: Sequence[Any]) -> Lease:
+        """From the columns of `lease.sql`."""
+        return Lease(
+            evaluation_id=EvaluationId(row[0]),
+            token=row[1],
+            attempt=row[2],
+            duration_s=self._duration_s,
+            study_id=StudyId(row[3]),
+            study_name=row[4],
+            trial_number=TrialNumber(row[5]),
+            stage=Stage(row[6]),
+            device_kind=DeviceKind(row[7]),
+            replicate=row[8],
+            seed=row[9],
+            fidelity=row[10],
+            architecture=Architecture.from_value(row[11]),
+        )
 
     def _value(self, query: str, *arguments: object) -> Any:
         row = self._do(lambda c: c.execute(query, arguments).fetchone())

@@ -79,7 +79,7 @@ def _trial(trial: NewTrial) -> Row:
     architecture = trial.proposal.architecture
     return {
         "number": trial.number,
-        "architecture": json.loads(architecture.json),
+        "architecture": {"space": architecture.space, "genes": architecture.as_dict()},
         "architecture_key": architecture.key,
         "fidelity": trial.fidelity,
         "seed": trial.seed,

@@ -6,6 +6,7 @@ import numpy as np
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import History
+from nasd.domain.seeding import pick
 from nasd.domain.space import SearchSpace
 from nasd.errors import SpaceExhausted
 
@@ -40,4 +41,4 @@ def unproposed(space: SearchSpace, history: History, rng: np.random.Generator) -
 
 
 def _neighbour(space: SearchSpace, history: History, rng: np.random.Generator) -> Architecture:
-    return space.mutate(history.architectures[int(rng.integers(len(history)))], rng)
+    return space.mutate(pick(history.architectures, rng), rng)

@@ -16,6 +16,7 @@ from nasd.domain.architecture import Architecture
 from nasd.domain.history import History, Proposal
 from nasd.domain.ids import LearnedSeq, TrialNumber
 from nasd.domain.objective import Objective
+from nasd.domain.seeding import below
 from nasd.domain.space import SearchSpace
 from nasd.strategies.fresh import unproposed
 from nasd.strategies.population import Population
@@ -32,7 +33,7 @@ class Nsga2:
     """
 
     name = "nsga2"
-    version = "nsga2-1"
+    version = "nsga2-2"
 
     def __init__(
         self, space: SearchSpace, objectives: Sequence[Objective], *, population: int = 20, mutation_only: float = 0.3
@@ -127,11 +128,11 @@ class Nsga2:
 
     def _tournament(self, numbers: Sequence[TrialNumber], rng: np.random.Generator) -> TrialNumber:
         """The better of two different members."""
-        first = int(rng.integers(len(numbers)))
+        first = below(len(numbers), rng)
         if len(numbers) == 1:
             return numbers[first]
         return self._population.winner(numbers[first], _another(numbers, first, rng))
 
 
 def _another(numbers: Sequence[TrialNumber], index: int, rng: np.random.Generator) -> TrialNumber:
-    return numbers[(index + 1 + int(rng.integers(len(numbers) - 1))) % len(numbers)]
+    return numbers[(index + 1 + below(len(numbers) - 1, rng)) % len(numbers)]

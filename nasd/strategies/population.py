@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan
+from operator import le
 
 import numpy as np
-from numpy.typing import NDArray
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
@@ -73,7 +73,7 @@ class Population:
         if fact.kind == "result":
             self.n_results += member is not None
             self.n_lost += member is None
-        if member is None and fact.trial not in self._members:
+        if fact.trial not in self._members and (member is None or self._is_last(member)):
             return
         self._ranks, self._crowding = None, {}
         if member is None:
@@ -97,15 +97,29 @@ class Population:
         return second if crowding[second] > crowding[first] else first
 
     def _member(self, fact: Fact) -> Member | None:
-        losses = tuple(each.sign * fact.values.get(each.name, nan) for each in self._objectives)
+        losses = tuple([each.sign * fact.values.get(each.name, nan) for each in self._objectives])
         if fact.state is State.INFEASIBLE:
             return Member(fact.trial, losses, fact.violation if fact.violation > 0 else inf)
         if fact.state in {State.COMPLETED, State.PRUNED}:
             if fact.violation > 0:
                 return Member(fact.trial, losses, fact.violation)
-            if all(isfinite(loss) for loss in losses):
+            if all(map(isfinite, losses)):
                 return Member(fact.trial, losses, 0.0)
         return None
+
+    def _is_last(self, member: Member) -> bool:
+        """Whether a new result is plainly the one to drop: most are, later on, and this tells it without sorting.
+
+        Behind a full population of feasible ones is an infeasible result, and one that a member of the last rank
+        beats: that makes a rank of its own, alone, since it beats nobody. False where it takes a closer look.
+        """
+        ranks = self._ranks
+        if ranks is None or len(ranks) < self._capacity:  # not sorted since the change; room, or an infeasible member
+            return False
+        if member.violation > 0:
+            return True
+        last = max(ranks.values())
+        return any(rank == last and _beats(self._members[number], member) for number, rank in ranks.items())
 
     def _worst(self) -> TrialNumber:
         """Whom to drop: the most infeasible, else the most crowded of the last rank; of equals the oldest."""
@@ -134,8 +148,8 @@ class Population:
         if rank not in self._crowding:
             ranks = self._ranked()
             numbers = [number for number in self._members if ranks.get(number) == rank]
-            losses = np.array([self._members[number].losses for number in numbers], dtype=np.float64)
-            self._crowding[rank] = dict(zip(numbers, _crowding_of(on_scale(losses, self._objectives)), strict=True))
+            distances = crowding([self._members[number].losses for number in numbers], self._objectives)
+            self._crowding[rank] = dict(zip(numbers, distances, strict=True))
         return self._crowding[rank]
 
     def to_json(self) -> dict[str, object]:
@@ -165,20 +179,26 @@ class Population:
         self.n_lost = int(_number(state["n_lost"], nan))
 
 
-def _crowding_of(rows: NDArray[np.float64]) -> list[float]:
+def _beats(one: Member, other: Member) -> bool:
+    """No worse in any loss and better in one."""
+    return one.losses != other.losses and all(map(le, one.losses, other.losses))
+
+
+def crowding(rows: Sequence[tuple[float, ...]], objectives: Sequence[Objective]) -> list[float]:
     """Each row's crowding distance; of equal rows the first keeps its own and the others have 0, as in pymoo.
 
     pymoo's wrapper finds equal rows by all their distances, which takes as long as everything else here together.
+
+    Args:
+        rows: (n, m) finite losses; distances are taken on the objectives' scales.
     """
-    first: dict[tuple[float, ...], int] = {}
-    for index, row in enumerate(rows.tolist()):
-        first.setdefault(tuple(row), index)
-    unique = list(first.values())
-    distances = [inf] * len(unique) if len(unique) <= 2 else calc_crowding_distance(rows[unique]).tolist()
-    crowding = [0.0] * len(rows)
-    for index, distance in zip(unique, distances, strict=True):
-        crowding[index] = distance
-    return crowding
+    distinct = list(dict.fromkeys(rows))
+    if len(distinct) <= 2:
+        distance = dict.fromkeys(distinct, inf)
+    else:
+        distances = calc_crowding_distance(on_scale(distinct, objectives)).tolist()
+        distance = dict(zip(distinct, distances, strict=True))
+    return [distance.pop(row, 0.0) for row in rows]
 
 
 def _or_none(value: float) -> float | None:

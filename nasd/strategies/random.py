@@ -14,7 +14,7 @@ class RandomSearch:
     """Draws from the space's own distribution; never the same architecture twice; learns nothing."""
 
     name = "random"
-    version = "random-1"
+    version = "random-2"
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space

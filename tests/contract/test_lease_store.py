@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import psycopg
 import pytest
 from database import Scene, completed
@@ -9,7 +10,10 @@ from database import Scene, completed
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind, Stage
 from nasd.errors import LeaseLost, Unavailable
 from nasd.ports.lease import Directive
+from nasd.store.connect import DatabaseAway
 from nasd.store.leases import PgLeaseStore
+
+UNIT = {Stage.TRAIN: ("val_error", "fraction"), Stage.MEASURE: ("latency_ms", "ms")}
 
 
 def latency(value: float = 1.0) -> Outcome:
@@ -230,3 +234,83 @@ def test_a_revoked_worker_is_refused(scene: Scene):
 def test_a_worker_of_another_protocol_is_refused(scene: Scene):
     with pytest.raises(Unavailable, match="protocol"):
         scene.leases._value("select nasd_api.register_v1(%s)", '{"protocol": 99, "name": "w", "host": "h"}')
+
+
+def test_an_exchange_reports_and_leases_at_once(scene: Scene):
+    """Very short evaluations: one commit for several results and the next work; a stale one among them is refused."""
+    study = scene.study()
+    for number in range(6):
+        scene.trial(study, number, stages=(Stage.TRAIN,))
+    worker = scene.worker()
+    first = scene.leases.exchange(worker, [], 3)
+    stale = first.leases[0]
+    scene.expire_all()
+    again = scene.leases.exchange(worker, [], 1).leases[0]
+
+    exchanged = scene.leases.exchange(worker, [(lease, completed()) for lease in first.leases], 10)
+
+    assert [lease.trial_number for lease in first.leases] == [0, 1, 2]
+    assert again.evaluation_id == stale.evaluation_id
+    assert exchanged.refused == (stale,)
+    assert [lease.trial_number for lease in exchanged.leases] == [3, 4, 5]
+    assert scene.database.rows("select trial, state from trials where trial < 3 order by 1") == [
+        (0, "running"),
+        (1, "completed"),
+        (2, "completed"),
+    ]
+
+
+def test_a_repeated_exchange_stores_nothing_twice(scene: Scene):
+    """The answer to a first one may be lost with the connection."""
+    scene.trial(scene.study(), stages=(Stage.TRAIN,))
+    worker = scene.worker()
+    (lease,) = scene.leases.exchange(worker, [], 5).leases
+    scene.leases.exchange(worker, [(lease, completed())], 0)
+
+    assert scene.leases.exchange(worker, [(lease, completed())], 0).refused == ()
+    assert scene.database.rows("select count(*) from measurements") == [(1,)]
+
+
+def test_only_completed_results_are_exchanged(scene: Scene):
+    """Others may end their siblings' leases, which needs an order of locks of its own."""
+    scene.trial(scene.study(), stages=(Stage.TRAIN,))
+    worker = scene.worker()
+    (lease,) = scene.leases.exchange(worker, [], 5).leases
+
+    with pytest.raises(psycopg.DatabaseError, match="only completed"):
+        scene.leases.exchange(worker, [(lease, Outcome(OutcomeKind.INFEASIBLE, reason="diverged"))], 0)
+
+
+def test_bundles_that_share_trials_never_wait_in_a_circle(scene: Scene):
+    """Workers exchange results of each other's trials, a reaper expires, candidates fail: all at the same time."""
+    study = scene.study()
+    for number in range(60):
+        scene.trial(study, number)
+    waits = "select deadlocks from pg_stat_database where datname = current_database()"
+
+    def work(seed: int) -> list[str]:
+        rng, store = np.random.default_rng(seed), PgLeaseStore(scene.database.worker, duration_s=30, backoff_s=0.0)
+        worker, finished, errors = scene.worker(f"w{seed}"), [], []
+        for _ in range(40):
+            try:
+                leases = store.exchange(worker, finished, int(rng.integers(1, 8))).leases
+                finished = [(lease, completed(0.1, *UNIT[lease.stage])) for lease in leases]
+                if finished and rng.random() < 0.2:
+                    store.finish(finished.pop(0)[0], Outcome(OutcomeKind.INFEASIBLE, reason="diverged"))
+            except LeaseLost:
+                continue
+            except DatabaseAway as error:
+                errors.append(str(error))
+        store.exchange(worker, finished, 0)
+        store.close()
+        return errors
+
+    with ThreadPoolExecutor(6) as pool:
+        working = [pool.submit(work, seed) for seed in range(5)]
+        while not all(future.done() for future in working):
+            scene.expire_all()
+        errors = [error for future in working for error in future.result()]
+
+    assert errors == []
+    assert scene.database.rows(waits) == [(0,)]
+    assert scene.database.rows("select count(*) from nasd_core.lease") == [(0,)]

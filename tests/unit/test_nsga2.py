@@ -18,7 +18,7 @@ from nasd.domain.lifecycle import State
 from nasd.domain.objective import Objective, Source
 from nasd.strategies.population import Population
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "nsga2-1.txt"
+GOLDEN = Path(__file__).parents[1] / "golden" / "nsga2-2.txt"
 PLAIN = tuple(Objective(name=name, unit="", source=Source.TRAINED) for name in "abc")
 
 
@@ -187,11 +187,14 @@ def test_mutation_only_share_is_kept():
         assert {len(each.parents) for each in proposals} == {most_parents}
 
 
-def test_golden_trace_of_nsga2_1():
-    """An unintended change of any proposal; an intended one needs a new version string and a new trace."""
+def test_golden_trace_of_nsga2_2():
+    """An unintended change of any proposal; an intended one needs a new version string and a new trace.
+
+    2: draws by `nasd.domain.seeding.below`, which takes a sixth of the time of the generator's own integers.
+    """
     search = ToySearch("nsga2", seed=11, population=8).run(80)
     rows = zip(search.history.architectures, search.history.operators, search.history.parents, strict=True)
     trace = [f"{architecture.key[:12]} {operator} {list(parents)}" for architecture, operator, parents in rows]
 
-    assert search.strategy.version == "nsga2-1"
+    assert search.strategy.version == "nsga2-2"
     assert GOLDEN.read_text().splitlines() == trace
