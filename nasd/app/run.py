@@ -78,6 +78,7 @@ def run(
 
 def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int) -> None:
     logs = endpoints.home / "logs"
+    stages = [word for stage in study.spec.stages() for word in ("--stage", str(stage))]  # others would import torch
     family.add(
         Member(
             name="the controller",
@@ -90,7 +91,7 @@ def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int
         family.add(
             Member(
                 name=f"worker {number}",
-                arguments=["worker", "--study", study.name],
+                arguments=["worker", "--study", study.name, *stages],
                 environment=endpoints.environment("worker"),
                 log=logs / f"{study.name}-worker-{number}.log",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-REMEMBERED = 64  # ticks that brought facts
+REMEMBERED = 12  # ticks that brought facts: few, so that the look-ahead is deep soon after a slow start
 
 
 class Pace:
