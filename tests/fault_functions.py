@@ -43,3 +43,5 @@ def _stand_at_the_gate(context, *, hears=True):
         if hears:
             context.step(n)
         time.sleep(0.005)
+    if n and hears:
+        context.step(n + 1)  # whoever stood at the gate hears what it was told meanwhile

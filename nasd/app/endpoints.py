@@ -150,7 +150,9 @@ def prepare(endpoints: Endpoints, settings: Settings, *, patience: Event | None 
         except psycopg.OperationalError as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             if patience is None:
-                raise Unavailable(f"NASD_DATABASE_URL: the database can't be reached: {reason}") from error
+                raise Unavailable(
+                    f"NASD_DATABASE_URL: the database can't be reached: {reason}. Check the address, and that it runs"
+                ) from error
             log.warning("database unreachable; waiting", extra={"fields": {"error": reason}})
             if patience.wait(_LOOK_AGAIN_S):
                 return None

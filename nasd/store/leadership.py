@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import psycopg
+
 from nasd.errors import Deposed
-from nasd.store.connect import Connection, DatabaseAway, open_connection, translated
+from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
 
 T = TypeVar("T")
+LOCK_MS = 1000  # an orderly step holds the row for milliseconds
+TERMINATE_MS = 5000
 
 
 class PgLeadership:
@@ -20,23 +24,13 @@ class PgLeadership:
 
     def take(self, holder: str, *, depose: int | None) -> int | None:
         def write(connection: Connection) -> int | None:
-            with connection.transaction():
-                row = connection.execute(
-                    "update nasd_core.leader set epoch = epoch + 1, holder = %s "
-                    "where holder is null or epoch = %s returning epoch",
-                    [holder, depose],
-                ).fetchone()
-                if row is None:
-                    return None
-                epoch = int(row[0])
-                connection.execute("delete from nasd_core.leader_beat")
-                connection.execute("insert into nasd_core.leader_beat (epoch) values (%s)", [epoch])
-                connection.execute(
-                    "insert into nasd_core.event (kind, data) values ('leader', "
-                    "jsonb_build_object('epoch', %s::bigint, 'holder', %s::text, 'deposed', %s::bigint))",
-                    [epoch, holder, depose],
-                )
-            return epoch
+            try:
+                return _take(connection, holder, depose)
+            except psycopg.errors.LockNotAvailable:
+                # a leader that stood still in mid-transaction holds the row for as long as its connection lives; in a
+                # pipeline the server counts it as active, so that no idle time-out ends it
+                connection.execute(statement("end_leaders_sessions"), [TERMINATE_MS])
+                return _take(connection, holder, depose)
 
         return self._do(write)
 
@@ -73,3 +67,24 @@ class PgLeadership:
         except DatabaseAway:
             self.close()
             raise
+
+
+def _take(connection: Connection, holder: str, depose: int | None) -> int | None:
+    with connection.transaction():
+        connection.execute(f"set local lock_timeout = {LOCK_MS}")
+        row = connection.execute(
+            "update nasd_core.leader set epoch = epoch + 1, holder = %s "
+            "where holder is null or epoch = %s returning epoch",
+            [holder, depose],
+        ).fetchone()
+        if row is None:
+            return None
+        epoch = int(row[0])
+        connection.execute("delete from nasd_core.leader_beat")
+        connection.execute("insert into nasd_core.leader_beat (epoch) values (%s)", [epoch])
+        connection.execute(
+            "insert into nasd_core.event (kind, data) values ('leader', "
+            "jsonb_build_object('epoch', %s::bigint, 'holder', %s::text, 'deposed', %s::bigint))",
+            [epoch, holder, depose],
+        )
+    return epoch

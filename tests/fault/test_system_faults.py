@@ -76,7 +76,10 @@ def test_a_worker_that_sleeps_through_its_lease_is_refused(system: System, whole
     system.release(HELD)
     system.until(lambda: "completed" in endings(system, HELD), what="the other's result")
 
-    for pid in asleep:
+    sleeper.send(signal.SIGCONT)
+    if whole_tree:
+        system.until(lambda: "abandon" in sleeper.log.read_text(), what="the order to abandon")
+    for pid in asleep[1:]:
         os.kill(pid, signal.SIGCONT)
 
     refused = "select count(*) from nasd.events where kind = 'superseded'"
@@ -241,7 +244,7 @@ def contents(system: System) -> dict[str, list[tuple]]:
         "planner.before_apply",
         "planner.after_finished",
         "leader.before_beat",
-        pytest.param("store.apply.before_commit", marks=pytest.mark.slow),  # until the server ends its transaction
+        "store.apply.before_commit",  # with the leader's row locked
     ],
 )
 def test_a_leader_that_stood_still_and_was_deposed_writes_nothing(system: System, report: Report, point: str):
@@ -262,7 +265,7 @@ def test_a_leader_that_stood_still_and_was_deposed_writes_nothing(system: System
 
     sleeper.send(signal.SIGCONT)
 
-    system.until(lambda: "deposed" in sleeper.log.read_text(), what="the old leader's insight")
+    system.until(lambda: " deposed " in sleeper.log.read_text(), what="the old leader's insight")
     assert contents(system) == before
     successor.kill()
     system.until(

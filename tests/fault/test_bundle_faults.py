@@ -1,0 +1,80 @@
+"""Short evaluations are leased and reported in bundles: a death in the middle of one loses no more than a single one's."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from fault_soundness import assert_study_is_sound
+from fault_system import System
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
+
+TRIALS = 70
+LONG = 45  # a trial that turns out long, in the middle of a bundle
+
+POINTS = (
+    "worker.after_lease@25",
+    "worker.after_lease@31",
+    "worker.before_exchange@3",
+    "worker.before_exchange@6",
+    "worker.after_exchange@3",
+    "worker.after_exchange@6",
+)
+
+
+def is_bundling(system: System) -> bool:
+    """Several evaluations were leased in one transaction."""
+    most = (
+        "select max(n) from (select count(*) as n from nasd_core.event where kind = 'leased' group by xmin::text) as x"
+    )
+    return int(str(system.value(most))) > 1
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_in_a_bundle_loses_nothing(system: System, point: str):
+    """What it had finished and not reported is done again; what it had not begun is done by another."""
+    system.create(trials=TRIALS, in_flight=24)
+    system.controller()
+
+    assert system.worker(point).wait() == -signal.SIGKILL
+    system.worker()
+
+    system.until_complete()
+    assert is_bundling(system)
+    assert_study_is_sound(system.database, trials=TRIALS)
+
+
+@pytest.mark.parametrize("point", ["worker.before_give_back", "worker.after_give_back"])
+def test_a_worker_killed_while_it_dissolves_a_bundle(system: System, point: str):
+    """One of the bundle turned out long, and the rest was being given back."""
+    system.create(trials=TRIALS, in_flight=24)
+    system.hold(LONG)
+    system.controller()
+
+    worker = system.worker(point)
+    assert worker.wait() == -signal.SIGKILL
+    system.release(LONG)
+    system.worker()
+
+    system.until_complete()
+    assert_study_is_sound(system.database, trials=TRIALS)
+
+
+def test_a_long_evaluation_holds_back_nothing_of_its_bundle(system: System):
+    """The others are reported at once, or given to whoever is idle."""
+    system.create(trials=TRIALS, in_flight=24)
+    system.hold(LONG)
+    system.controller()
+    worker = system.worker()
+    system.until_held(LONG, worker)
+    system.worker()
+
+    system.until_completed(TRIALS - 1)
+
+    assert is_bundling(system)
+    assert system.rows("select distinct trial from nasd.evaluations where state = 'running'") == [(LONG,)]
+    system.release(LONG)
+    system.until_complete()
+    assert_study_is_sound(system.database, trials=TRIALS)
+    assert system.value("select max(spent) from nasd_core.evaluation") == 0
