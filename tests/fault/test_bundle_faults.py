@@ -1,4 +1,4 @@
-"""Short evaluations are leased and reported in bundles: a death in the middle of one loses no more than a single one's."""
+"""Short evaluations are leased and reported in bundles: a death in one loses no more than a single one does."""
 
 from __future__ import annotations
 
