@@ -42,7 +42,7 @@ class Run:
         """The study file; options as `study_text`."""
         self.file.write_text(study_text(**{"trials": TRIALS, **options}))  # type: ignore[arg-type]
 
-    def start(self, *, workers: int = 2) -> subprocess.Popen[str]:
+    def start(self, *, workers: int = 1) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "nasd", "run", str(self.file), "--workers", str(workers)],
             cwd=self.folder,
@@ -68,7 +68,7 @@ class Run:
             assert_study_is_sound(database, trials=trials)
         return printed
 
-    def start_and_hold(self, *, workers: int = 2) -> subprocess.Popen[str]:
+    def start_and_hold(self, *, workers: int = 1) -> subprocess.Popen[str]:
         """Started, with a worker standing in the evaluation of trial GATE."""
         (self.gates / f"{HOLD}{GATE}").touch()
         process = self.start(workers=workers)
@@ -111,7 +111,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 def test_ctrl_c_drains_and_the_same_command_goes_on_to_the_exact_budget(run: Run, report: Callable[[str, float], None]):
     """The evening's laptop and the morning's; then the budget is raised in the file."""
-    process = run.start_and_hold()
+    process = run.start_and_hold(workers=2)
     children = family(process)
     began = time.monotonic()
 
@@ -160,7 +160,7 @@ def test_a_second_ctrl_c_stops_now(run: Run):
 
 def test_kill_9_leaves_no_process_and_the_next_run_completes(run: Run, report: Callable[[str, float], None]):
     """No orphan holds the data folder, burns a core or goes on writing."""
-    process = run.start_and_hold()
+    process = run.start_and_hold(workers=2)
     servers = status(run.home)
     pids = (servers.owner_pid, servers.postgres_pid, servers.valkey_pid)
     relatives = family(process) + [psutil.Process(pid) for pid in pids if pid is not None]
