@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 from threading import Event
@@ -26,6 +27,7 @@ def serve(settings: Settings, endpoints: Endpoints, stop: Event) -> None:
     Raises:
         SettingsError: the metrics port can't be had.
     """
+    importlib.import_module("nasd.strategies.nsga2")  # pymoo imports slowly: do it before leading
     url, registry = endpoints.database["controller"], CollectorRegistry()
     telemetry = ControllerTelemetry(registry)
     server = None if settings.metrics_port is None else MetricsServer(registry, port=settings.metrics_port)

@@ -19,6 +19,7 @@ from nasd.store.studies import PgStudies
 
 DRAIN_S = 9.5
 TICK_S = 0.25
+LEAVE_S = 1.0
 
 
 class Ended(StrEnum):
@@ -68,10 +69,9 @@ def run(
     except BaseException:
         family.kill()
         raise
-    if state is None:
-        _pause(study, studies)
     _drain(family, stops)
     if state is None:
+        _pause(study, studies)
         return Ended.INTERRUPTED
     return Ended.COMPLETED if state is StudyState.COMPLETED else Ended.STOPPED
 
@@ -134,8 +134,13 @@ def _state(study: Study, studies: PgStudies, endpoints: Endpoints) -> StudyState
 
 
 def _pause(study: Study, studies: PgStudies) -> None:
-    """Say in the study's row that nobody works on it."""
+    """Say in the study's row that nobody works on it, unless another run's controller goes on with it."""
+    deadline = time.monotonic() + LEAVE_S
     with contextlib.suppress(DatabaseAway, UserError):  # it ended meanwhile, or is away: rows say what is left
+        while studies.n_controllers() > 0:  # the server takes a moment to see that our own has gone
+            if time.monotonic() > deadline:
+                return
+            time.sleep(TICK_S / 5)
         studies.pause(study.name, "interrupted; run it again to go on")
 
 

@@ -17,6 +17,7 @@ from nasd.ports.trials import Study, StudyState
 from nasd.store import migrate
 from nasd.store.connect import Connection, DatabaseAway, open_connection, translated
 from nasd.store.trials import study_of
+from nasd.store.views import n_controllers
 from nasd.studyfile import spec_to_json
 
 _COLUMNS = "id, name, spec, data, state, used_s, strategy_version, reference"
@@ -49,6 +50,11 @@ class PgStudies:
         """All studies, oldest first."""
         with self._connected() as connection:
             return [row[0] for row in connection.execute("select name from nasd_core.study order by id").fetchall()]
+
+    def n_controllers(self) -> int:
+        """How many controllers are connected, the standby ones too."""
+        with self._connected() as connection:
+            return n_controllers(connection)
 
     def create(self, spec: StudySpec, data: DataFacts | None) -> StudyId:
         """Store a new study, RUNNING; of two processes that create it at once both get the same id."""

@@ -178,6 +178,23 @@ def test_kill_9_leaves_no_process_and_the_next_run_completes(run: Run, report: C
     run.completes()
 
 
+def test_ctrl_c_in_one_of_two_runs_leaves_the_other_going(run: Run):
+    """The same command in a second terminal is more workers, and may be ended like any other."""
+    first = run.start_and_hold()
+    second = run.start()
+    run.wait_until(lambda: len(family(second)) == 3, what="the second run's controller, worker and evaluating process")
+    first.send_signal(signal.SIGINT)
+    code, printed = run.ended(first)
+    assert code == 130, printed
+    run.release()
+
+    code, printed = run.ended(second)
+
+    assert code == 0, printed
+    with run.database() as database:
+        assert_study_is_sound(database, trials=TRIALS)
+
+
 @pytest.mark.parametrize("victim", ["controller", "worker", "owner", "postgres"])
 def test_a_killed_member_is_replaced_and_the_run_goes_on(run: Run, victim: str):
     """`nasd run` is the supervisor of what it started."""
