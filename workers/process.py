@@ -155,8 +155,9 @@ def _start(wire: int, control: int, *, warm: bool, lock_directory: Path) -> subp
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), root)))
     arguments = [str(wire), str(control), str(os.getpid()), str(int(warm)), str(lock_directory)]
     return subprocess.Popen(
-        # -P: a folder of the user's named `workers` must not stand in for ours
-        [sys.executable, "-P", "-m", "workers.child", *arguments],
+        # -P: a folder of the user's named `workers` must not stand in for ours; -u: what it printed last before it died
+        # is in the log, and in order with what C code printed
+        [sys.executable, "-P", "-u", "-m", "workers.child", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
