@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from database import Database, copy_of, template
-from fault_system import Launcher, System, system_over
+from fault_processes import Launcher
+from fault_system import System, system_over
 
 from nasd.services import Services, attach
 

@@ -10,7 +10,7 @@ from fault_system import System
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
 
-TRIALS = 70
+TRIALS = 80
 LONG = 45  # a trial that turns out long, in the middle of a bundle
 
 POINTS = (
@@ -34,7 +34,7 @@ def is_bundling(system: System) -> bool:
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_killed_in_a_bundle_loses_nothing(system: System, point: str):
     """What it had finished and not reported is done again; what it had not begun is done by another."""
-    system.create(trials=TRIALS, in_flight=24)
+    system.create(trials=TRIALS, in_flight=24, function="swift")
     system.controller()
 
     assert system.worker(point).wait() == -signal.SIGKILL
@@ -48,13 +48,20 @@ def test_a_worker_killed_in_a_bundle_loses_nothing(system: System, point: str):
 @pytest.mark.parametrize("point", ["worker.before_give_back", "worker.after_give_back"])
 def test_a_worker_killed_while_it_dissolves_a_bundle(system: System, point: str):
     """One of the bundle turned out long, and the rest was being given back."""
-    system.create(trials=TRIALS, in_flight=24)
-    system.hold(LONG)
+    long = range(20, TRIALS, 12)  # the first of them that is not the last of its bundle
+    system.create(trials=TRIALS, in_flight=24, function="swift")
+    for trial in long:
+        system.hold(trial)
     system.controller()
-
     worker = system.worker(point)
-    assert worker.wait() == -signal.SIGKILL
-    system.release(LONG)
+
+    for trial in long:
+        system.until(lambda trial=trial: worker.code is not None or system.is_held(trial, worker), what="a gate")
+        if not worker.ends_within(0.7):
+            system.release(trial)
+    assert worker.code == -signal.SIGKILL
+    for gate in system.gates.glob("hold-*"):
+        gate.unlink()
     system.worker()
 
     system.until_complete()
@@ -63,7 +70,7 @@ def test_a_worker_killed_while_it_dissolves_a_bundle(system: System, point: str)
 
 def test_a_long_evaluation_holds_back_nothing_of_its_bundle(system: System):
     """The others are reported at once, or given to whoever is idle."""
-    system.create(trials=TRIALS, in_flight=24)
+    system.create(trials=TRIALS, in_flight=24, function="swift")
     system.hold(LONG)
     system.controller()
     worker = system.worker()

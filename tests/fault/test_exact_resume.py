@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from database import Database, copy_of
+from fault_processes import Launcher
 from fault_soundness import assert_study_is_sound, proposals
-from fault_system import Launcher, System, system_over
+from fault_system import System, system_over
 
 from nasd.domain.killpoints import KILLPOINTS
 from nasd.services import Services

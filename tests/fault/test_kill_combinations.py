@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import pytest
+from fault_processes import Process
 from fault_soundness import assert_study_is_sound
-from fault_system import Process, System
+from fault_system import System
 
 from nasd.services import status
 

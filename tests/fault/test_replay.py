@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from fault_system import System, environment
+from fault_processes import environment
+from fault_system import System
 
 pytestmark = pytest.mark.fault
 

@@ -16,10 +16,12 @@ import psycopg
 import pytest
 from database import Database
 from fault_functions import HELD, HOLD
+from fault_processes import environment
 from fault_soundness import assert_study_is_sound
-from fault_system import environment, study_text
+from fault_system import study_text
 
 from nasd.services import attach, status
+from nasd.store.studies import PgStudies
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(170)]
 
@@ -182,7 +184,9 @@ def test_ctrl_c_in_one_of_two_runs_leaves_the_other_going(run: Run):
     """The same command in a second terminal is more workers, and may be ended like any other."""
     first = run.start_and_hold()
     second = run.start()
-    run.wait_until(lambda: len(family(second)) == 3, what="the second run's controller, worker and evaluating process")
+    with run.database() as database:
+        studies = PgStudies(database.controller)
+        run.wait_until(lambda: studies.n_controllers() == 2, what="the second run's controller")
     first.send_signal(signal.SIGINT)
     code, printed = run.ended(first)
     assert code == 130, printed

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import psutil
 import pytest
 import redis
+from fault_processes import FAST, LEASE_S, Process
 from fault_soundness import assert_study_is_sound
-from fault_system import FAST, LEASE_S, Process, System
+from fault_system import System
 
 from nasd.services import status
 
