@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from database import Scene
 
+from nasd.cli.main import run
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import Fact, Proposal
 from nasd.domain.ids import LOCAL, LearnedSeq, TrialNumber
@@ -12,6 +16,21 @@ from nasd.ports.trials import FrontChange, NewEvaluation, NewTrial, Step
 
 TRACEBACK = 'Traceback (most recent call last):\n  File "loop.py", line 7\nOverflowError: loss'
 GENES = {"layers": 2, "widths": [128, 64], "activation": "relu", "norm": "none", "dropout": 0.1}
+
+
+def program_in_process(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in this process on the database of `url`; (exit code, stdout, stderr)."""
+    monkeypatch.setenv("NASD_DATABASE_URL", url)
+    monkeypatch.setenv("NASD_REDIS_URL", "redis://not-needed")
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        code = run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return command
 
 
 def new_trial(number: int, *, stages: tuple[Stage, ...], baseline: str | None = None) -> NewTrial:

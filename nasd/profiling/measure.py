@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -12,7 +12,7 @@ from nasd.domain.data import DataFacts
 from nasd.domain.measurement import UNITS, JsonObject, Measurement
 from nasd.domain.study import MeasureSpec, StudySpec
 from nasd.nets import build_module
-from nasd.nets.runtime import candidate_memory, pick_device, versions
+from nasd.nets.runtime import candidate_memory, pick_device, threads, versions
 from nasd.profiling import latency, memory
 from nasd.profiling.machine import Load, processor
 
@@ -34,7 +34,7 @@ def measure(
         CandidateFault: `out_of_memory` or `unsupported`.
     """
     how, device = spec.measure, pick_device()
-    with _threads(how.threads), candidate_memory("a forward pass"):
+    with threads(how.threads), candidate_memory("a forward pass"):
         module = build_module(architecture, input_shape=facts.input_shape, n_outputs=facts.n_classes, seed=seed)
         module.to(device).eval().requires_grad_(requires_grad=False)
         inputs = torch.randn((how.batch, *facts.input_shape), generator=torch.Generator().manual_seed(seed)).to(device)
@@ -78,13 +78,3 @@ def _conditions(how: MeasureSpec, device: torch.device) -> dict[str, object]:
         "batch": how.batch,
         "threads": how.threads,
     }
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
+from threading import Lock
+from typing import TypeVar
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -13,6 +15,7 @@ from psycopg.rows import TupleRow
 from nasd.errors import Deposed, NasdError, Unavailable
 
 Connection = psycopg.Connection[TupleRow]
+T = TypeVar("T")
 
 DEPOSED = "NA002"
 UNKNOWN_WORKER = "NA001"
@@ -70,6 +73,40 @@ def translated() -> Iterator[None]:
             hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
             raise Unavailable(f"the database refused this worker: {_first_line(error)}{hint}") from error
         raise
+
+
+class Reconnecting:
+    """A connection that is opened on first use and anew after a loss; used by one thread at a time."""
+
+    def __init__(self, url: str, *, purpose: str) -> None:
+        self._url, self._purpose = url, purpose
+        self._connection: Connection | None = None
+        self._lock = Lock()
+
+    def do(self, work: Callable[[Connection], T]) -> T:
+        """What `work` makes of the connection.
+
+        Raises:
+            DatabaseAway, Deposed: the connection was given up; the next call opens another.
+        """
+        with self._lock:
+            if self._connection is None or self._connection.closed:
+                self._connection = open_connection(self._url, purpose=self._purpose)
+            try:
+                with translated():
+                    return work(self._connection)
+            except (DatabaseAway, Deposed):
+                self._give_up()
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _first_line(error: Exception) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import psycopg
 
 from nasd.errors import Deposed
-from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
+from nasd.store.connect import Connection, Reconnecting, statement
 
-T = TypeVar("T")
 LOCK_MS = 1000  # an orderly step holds the row for milliseconds
 TERMINATE_MS = 5000
 
@@ -19,8 +15,7 @@ class PgLeadership:
     """Taking, watching and keeping the lead."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: Connection | None = None
+        self._database = Reconnecting(url, purpose="controller leadership")
 
     def take(self, holder: str, *, depose: int | None) -> int | None:
         def write(connection: Connection) -> int | None:
@@ -32,10 +27,10 @@ class PgLeadership:
                 connection.execute(statement("end_leaders_sessions"), [TERMINATE_MS])
                 return _take(connection, holder, depose)
 
-        return self._do(write)
+        return self._database.do(write)
 
     def watch(self) -> tuple[int, int] | None:
-        row = self._do(
+        row = self._database.do(
             lambda c: c.execute(
                 "select l.epoch, coalesce(b.beats, 0) from nasd_core.leader as l "
                 "left join nasd_core.leader_beat as b using (epoch) where l.holder is not null"
@@ -44,29 +39,17 @@ class PgLeadership:
         return None if row is None else (row[0], row[1])
 
     def beat(self, epoch: int) -> None:
-        moved = self._do(
+        moved = self._database.do(
             lambda c: c.execute("update nasd_core.leader_beat set beats = beats + 1 where epoch = %s", [epoch]).rowcount
         )
         if not moved:
             raise Deposed(epoch)
 
     def resign(self, epoch: int) -> None:
-        self._do(lambda c: c.execute("update nasd_core.leader set holder = null where epoch = %s", [epoch]))
+        self._database.do(lambda c: c.execute("update nasd_core.leader set holder = null where epoch = %s", [epoch]))
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _do(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None or self._connection.closed:
-            self._connection = open_connection(self._url, purpose="controller leadership")
-        try:
-            with translated():
-                return work(self._connection)
-        except DatabaseAway:
-            self.close()
-            raise
+        self._database.close()
 
 
 def _take(connection: Connection, holder: str, depose: int | None) -> int | None:

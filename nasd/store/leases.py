@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.ids import DeviceKind, EvaluationId, StudyId, TrialNumber, WorkerId
 from nasd.domain.measurement import Outcome, Stage
 from nasd.errors import LeaseLost
 from nasd.ports.lease import PROTOCOL, Directive, Exchange, Lease, WorkerInfo
-from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
+from nasd.store.connect import Reconnecting, statement
 
-T = TypeVar("T")
 _COLUMNS = (  # of `lease.sql`
     "evaluation_id",
     "token",
@@ -39,9 +37,8 @@ class PgLeaseStore:
     """
 
     def __init__(self, url: str, *, duration_s: float, backoff_s: float = 1.0) -> None:
-        self._url, self._duration_s, self._backoff_s = url, duration_s, backoff_s
-        self._connection: Connection | None = None
-        self._lock = Lock()
+        self._database = Reconnecting(url, purpose="worker")
+        self._duration_s, self._backoff_s = duration_s, backoff_s
 
     def register(self, worker: WorkerInfo) -> WorkerId:
         info = {
@@ -56,7 +53,7 @@ class PgLeaseStore:
         return WorkerId(self._value("select nasd_api.register_v1(%s)", json.dumps(info)))
 
     def lease_next(self, worker: WorkerId) -> Lease | None:
-        row = self._do(
+        row = self._database.do(
             lambda c: c.execute(statement("lease"), {"worker": worker, "duration": self._duration_s}).fetchone()
         )
         if row is None:
@@ -96,7 +93,7 @@ class PgLeaseStore:
             "backoff": self._backoff_s,
             "n": n,
         }
-        row = self._do(lambda c: c.execute(statement("exchange"), arguments).fetchone())
+        row = self._database.do(lambda c: c.execute(statement("exchange"), arguments).fetchone())
         assert row is not None
         answers, leases = row[0]["answers"], row[0]["leases"]
         refused = (lease for (lease, _), answer in zip(reports, answers, strict=True) if answer == "refused")
@@ -113,10 +110,7 @@ class PgLeaseStore:
         self._value("select nasd_api.leave_v1(%s)", worker)
 
     def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._database.close()
 
     def _lease(self, row: Sequence[Any]) -> Lease:
         """From the columns of `lease.sql`."""
@@ -137,21 +131,9 @@ class PgLeaseStore:
         )
 
     def _value(self, query: str, *arguments: object) -> Any:
-        row = self._do(lambda c: c.execute(query, arguments).fetchone())
+        row = self._database.do(lambda c: c.execute(query, arguments).fetchone())
         assert row is not None
         return row[0]
-
-    def _do(self, work: Callable[[Connection], T]) -> T:
-        with self._lock:
-            if self._connection is None or self._connection.closed:
-                self._connection = open_connection(self._url, purpose="worker")
-            try:
-                with translated():
-                    return work(self._connection)
-            except DatabaseAway:
-                self._connection.close()
-                self._connection = None
-                raise
 
 
 def outcome_json(outcome: Outcome) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts
@@ -12,7 +11,6 @@ from nasd.domain.ids import DeviceKind, LearnedSeq, StudyId, TrialId, TrialNumbe
 from nasd.domain.killpoints import killpoint
 from nasd.domain.lifecycle import State
 from nasd.domain.measurement import Stage
-from nasd.errors import Deposed
 from nasd.ports.trials import (
     Finished,
     LiveWorker,
@@ -22,23 +20,20 @@ from nasd.ports.trials import (
     Study,
     StudyState,
 )
-from nasd.store.connect import Connection, DatabaseAway, open_connection, statement, translated
+from nasd.store.connect import Connection, Reconnecting, statement
 from nasd.store.step_rows import step_rows, study_row
 from nasd.studyfile import spec_from_json
-
-T = TypeVar("T")
 
 
 class PgTrialStore:
     """One connection for one loop; reopened after a loss. Raises `DatabaseAway` while the database can't be reached."""
 
     def __init__(self, url: str, *, purpose: str, max_attempts: int = 3, backoff_s: float = 1.0) -> None:
-        self._url, self._purpose = url, f"controller {purpose}"
+        self._database = Reconnecting(url, purpose=f"controller {purpose}")
         self._max_attempts, self._backoff_s = max_attempts, backoff_s
-        self._connection: Connection | None = None
 
     def studies(self) -> Sequence[Study]:
-        return self._do(lambda c: [study_of(row) for row in c.execute(statement("studies_open")).fetchall()])
+        return self._database.do(lambda c: [study_of(row) for row in c.execute(statement("studies_open")).fetchall()])
 
     def history(self, study: StudyId) -> tuple[Sequence[StoredTrial], Sequence[Fact]]:
         def read(connection: Connection) -> tuple[list[StoredTrial], list[Fact]]:
@@ -48,10 +43,12 @@ class PgTrialStore:
                 facts = connection.execute(statement("history_facts"), {"study": study}).fetchall()
             return [_stored_trial(row) for row in trials], [_fact(row) for row in facts]
 
-        return self._do(read)
+        return self._database.do(read)
 
     def finished(self, study: StudyId, limit: int) -> Sequence[Finished]:
-        rows = self._do(lambda c: c.execute(statement("finished"), {"study": study, "limit": limit}).fetchall())
+        rows = self._database.do(
+            lambda c: c.execute(statement("finished"), {"study": study, "limit": limit}).fetchall()
+        )
         return [
             Finished(
                 trial_id=TrialId(row[0]),
@@ -84,17 +81,17 @@ class PgTrialStore:
                     cursor.execute(statement("end_study"), study)
                 killpoint("store.apply.before_commit")
 
-        self._do(write)
+        self._database.do(write)
 
     def open_leases(self) -> Sequence[OpenLease]:
-        rows = self._do(lambda c: c.execute(statement("open_leases")).fetchall())
+        rows = self._database.do(lambda c: c.execute(statement("open_leases")).fetchall())
         return [OpenLease(evaluation_id=row[0], token=row[1], renewals=row[2], duration_s=row[3]) for row in rows]
 
     def expire(self, epoch: int, leases: Sequence[OpenLease], *, spend_attempt: bool) -> int:
         return sum(self._expire_one(epoch, lease, spend_attempt) for lease in leases)
 
     def _expire_one(self, epoch: int, lease: OpenLease, spend: bool) -> bool:
-        return self._do(lambda connection: self._expire(connection, epoch, lease, spend))
+        return self._database.do(lambda connection: self._expire(connection, epoch, lease, spend))
 
     def _expire(self, connection: Connection, epoch: int, lease: OpenLease, spend: bool) -> bool:
         # one transaction a lease: two trials' rows are never locked at once, so that no lock order can be violated
@@ -108,11 +105,11 @@ class PgTrialStore:
         return bool(row and row[0])
 
     def queued(self) -> Mapping[DeviceKind, int]:
-        rows = self._do(lambda c: c.execute(statement("queued")).fetchall())
+        rows = self._database.do(lambda c: c.execute(statement("queued")).fetchall())
         return {DeviceKind(kind): n for kind, n in rows}
 
     def workers(self) -> Sequence[LiveWorker]:
-        rows = self._do(lambda c: c.execute(statement("live_workers")).fetchall())
+        rows = self._database.do(lambda c: c.execute(statement("live_workers")).fetchall())
         return [
             LiveWorker(
                 name=row[1],
@@ -126,19 +123,7 @@ class PgTrialStore:
         ]
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _do(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None or self._connection.closed:
-            self._connection = open_connection(self._url, purpose=self._purpose)
-        try:
-            with translated():
-                return work(self._connection)
-        except (DatabaseAway, Deposed):
-            self.close()
-            raise
+        self._database.close()
 
 
 def _stored_trial(row: tuple[object, ...]) -> StoredTrial:

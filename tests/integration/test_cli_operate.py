@@ -9,23 +9,13 @@ from pathlib import Path
 
 import pytest
 from database import Scene
-from reading_scene import play
-
-from nasd.cli.main import run
+from reading_scene import play, program_in_process
 
 
 @pytest.fixture
 def nasd(scene: Scene, monkeypatch, capsys):
     """Runs a command in this process on the test's database; (exit code, stdout, stderr)."""
-    monkeypatch.setenv("NASD_DATABASE_URL", scene.database.controller)
-    monkeypatch.setenv("NASD_REDIS_URL", "redis://not-needed")
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return command
+    return program_in_process(scene.database.controller, monkeypatch, capsys)
 
 
 def program(*arguments: object, home: Path, **more) -> subprocess.CompletedProcess:

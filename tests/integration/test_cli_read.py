@@ -9,9 +9,7 @@ import sys
 
 import pytest
 from database import Scene
-from reading_scene import TRACEBACK, play
-
-from nasd.cli.main import run
+from reading_scene import TRACEBACK, play, program_in_process
 
 READING = ("status", "front", "trials", "show", "logs")
 
@@ -19,15 +17,7 @@ READING = ("status", "front", "trials", "show", "logs")
 @pytest.fixture
 def nasd(scene: Scene, monkeypatch, capsys):
     """Runs a command in this process on the test's database; (exit code, stdout, stderr)."""
-    monkeypatch.setenv("NASD_DATABASE_URL", scene.database.reader)
-    monkeypatch.setenv("NASD_REDIS_URL", "redis://not-needed")
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return command
+    return program_in_process(scene.database.reader, monkeypatch, capsys)
 
 
 @pytest.fixture
