@@ -168,7 +168,7 @@ def _prepare(endpoints: Endpoints, settings: Settings) -> None:
             at = migrate.current(connection)
         if at != migrate.known()[-1]:
             migrate.upgrade(endpoints.database["admin"], role_prefix=settings.role_prefix)
-            migrate.set_passwords(endpoints.database["admin"], endpoints.services.role_passwords())
+        migrate.set_passwords(endpoints.database["admin"], endpoints.services.role_passwords())
         return
     with psycopg.connect(endpoints.database["controller"], connect_timeout=10) as connection:
         migrate.check(connection)

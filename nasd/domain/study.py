@@ -128,7 +128,7 @@ class StrategySpec:
     """Which strategy and its settings."""
 
     use: str = "nsga2"
-    population: int = 20
+    population: int = 12
     mutation_only: float = 0.3  # share of children that have one parent
     baselines: bool = True  # hand-made networks first, the same for every strategy
     in_flight: int | None = None  # trials proposed and not final; None: by the number of workers

@@ -103,12 +103,18 @@ def upgrade(url: str, *, role_prefix: str) -> tuple[str | None, str]:
 
 
 def set_passwords(url: str, passwords: Mapping[str, str]) -> None:
-    """Let roles log in: role name to password. `url` needs CREATEROLE.
+    """Let the roles log in that have no password yet: role name to password. `url` needs a superuser.
 
-    The server gets salted hashes alone, so that no log of a failing statement shows a password.
+    Cheap where all have one, so that it can follow every start: whoever migrated may have been killed before this. The
+    server gets salted hashes alone, so that no log of a failing statement shows a password.
     """
+    missing = "select rolname from pg_authid where rolname = any(%s) and rolpassword is null"
     with psycopg.connect(url) as connection:
-        for role, password in passwords.items():
+        if not connection.execute(missing, [list(passwords)]).fetchone():
+            return
+        connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])  # roles can't be altered by two at once
+        roles = [str(role) for (role,) in connection.execute(missing, [list(passwords)])]
+        for role, password in ((role, passwords[role]) for role in roles):
             secret = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
             connection.execute(
                 sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(secret))

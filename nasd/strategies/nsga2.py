@@ -36,7 +36,7 @@ class Nsga2:
     version = "nsga2-2"
 
     def __init__(
-        self, space: SearchSpace, objectives: Sequence[Objective], *, population: int = 20, mutation_only: float = 0.3
+        self, space: SearchSpace, objectives: Sequence[Objective], *, population: int = 12, mutation_only: float = 0.3
     ) -> None:
         self._space = space
         self._objectives = tuple(objectives)

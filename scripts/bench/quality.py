@@ -1,6 +1,6 @@
 """Hypervolume of each strategy on the toy conflict, at equal evaluations, paired over seeds.
 
-    python scripts/bench/quality.py [--seeds 20] [--trials 100] [--in-flight 8]
+    python scripts/bench/quality.py [--seeds 20] [--trials 100] [--in-flight 8] [--population 12]
 
 Analytic and free of noise: it notices a broken strategy, it does not say how good one is on real networks.
 """
@@ -21,6 +21,7 @@ from toy_space import OBJECTIVES, ToySpace
 
 from nasd.domain.extremes import count_extremes
 from nasd.domain.scoring import ScoringBox, box_for, hypervolume
+from nasd.domain.study import StrategySpec
 from nasd.strategies import KNOWN
 
 
@@ -37,16 +38,12 @@ def toy_box(n_objectives: int) -> ScoringBox:
     return box
 
 
-def scores(use: str, *, seeds: int, trials: int, in_flight: int, n_objectives: int) -> list[float]:
+def scores(use: str, *, seeds: int, trials: int, in_flight: int, n_objectives: int, population: int) -> list[float]:
     """One hypervolume a seed."""
     box = toy_box(n_objectives)
     objectives = OBJECTIVES[:n_objectives]
-    return [
-        hypervolume(
-            box, ToySearch(use, seed=seed, objectives=objectives).run(trials, in_flight=in_flight).history.losses
-        )
-        for seed in range(seeds)
-    ]
+    searches = (ToySearch(use, seed=seed, objectives=objectives, population=population) for seed in range(seeds))
+    return [hypervolume(box, search.run(trials, in_flight=in_flight).history.losses) for search in searches]
 
 
 def main() -> None:
@@ -54,6 +51,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--in-flight", type=int, default=8)
+    parser.add_argument("--population", type=int, default=StrategySpec().population)
     options = parser.parse_args()
     for n_objectives in (2, 3):
         found = {
@@ -63,6 +61,7 @@ def main() -> None:
                 trials=options.trials,
                 in_flight=options.in_flight,
                 n_objectives=n_objectives,
+                population=options.population,
             )
             for use in KNOWN
         }

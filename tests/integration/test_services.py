@@ -16,10 +16,13 @@ import redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
+from nasd.app import endpoints
+from nasd.config import Settings
 from nasd.errors import Unavailable
 from nasd.services import attach, down, status, up
 from nasd.services.home import Home
 from nasd.services.owner import POLL_S
+from nasd.store import migrate
 
 CLIENT = """
 import sys
@@ -110,6 +113,22 @@ def test_passwords_of_the_role_files_open_the_database(services, database_templa
     users = [query(services.database_url(role), "select current_user") for role in roles]
 
     assert users == [[(f"nasd_{role}",)] for role in roles]
+
+
+def test_a_start_that_was_killed_after_migrating_does_not_lock_the_roles_out(fresh_home):
+    """The passwords come after the schema; whoever starts next must not take the newest schema for a finished one."""
+    with attach(fresh_home) as services:
+        migrate.upgrade(services.database_url("admin"), role_prefix="nasd")
+        with pytest.raises(psycopg.OperationalError):
+            query(services.database_url("controller"), "select 1")
+        found = endpoints.Endpoints(
+            database={"admin": services.database_url("admin")}, redis={}, home=fresh_home, services=services
+        )
+
+        endpoints.prepare(found, Settings())
+
+        for role in ("controller", "worker", "reader"):
+            assert query(services.database_url(role), "select current_user") == [(f"nasd_{role}",)]
 
 
 def test_worker_runs_rq_jobs_and_nothing_dangerous(services):
