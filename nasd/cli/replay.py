@@ -55,6 +55,13 @@ def _text(replayed: Replayed) -> str:
     proposals = layout.count(replayed.n_proposals, "proposal")
     if replayed.is_equal:
         return f"{replayed.study}: {proposals} recomputed, all equal"
+    foreign = [each for each in replayed.differences if each.of == "strategy"]
+    if foreign:
+        n, made_by = len(foreign), ", ".join(sorted({each.stored for each in foreign}))
+        return (
+            f"{replayed.study}: {n} of {proposals} were made by {made_by}, which {replayed.strategy} can "
+            "not recompute. Use the nasd that made them"
+        )
     found = replayed.differences
     n_trials = len({difference.trial for difference in found})
     lines = [f"{replayed.study}: {proposals} recomputed, {n_trials} not equal:"]

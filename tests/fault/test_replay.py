@@ -52,6 +52,14 @@ def test_replay_of_a_running_study_is_equal_until_a_row_is_changed(system: Syste
     assert changed.returncode == 1
     assert changed.stdout.startswith("study: 40 proposals recomputed, 1 not equal:\n  trial 25: operator stored guess")
 
+    system.database.rows("update nasd_core.trial set strategy_version = 'random-0' where number < 30")
+
+    foreign = replay(system)
+    assert foreign.returncode == 1
+    assert foreign.stdout.startswith("study: 30 of 40 proposals were made by ")
+    assert "random-0" in foreign.stdout
+    assert foreign.stdout.count("\n") == 1
+
 
 def test_replay_of_an_unknown_study_is_one_sentence(system: System):
     """A typing error must not look like a difference."""
