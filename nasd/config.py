@@ -5,6 +5,8 @@ Only this module reads the environment. Every default is safe.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +18,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,6 +59,16 @@ class WorkerSettings(_Frozen):
     beat_every_s: PositiveFloat = 2.0
     idle_poll_s: PositiveFloat = 2.0  # a lost ring costs at most this
     metrics_port: int | None = Field(default=None, ge=0, le=65535)  # of a worker; None: no server, 0: any free
+    allow: tuple[str, ...] = ()  # top-level packages that users' functions may be imported from
+    folder: Path | None = None  # where users' packages and files are; None: the current folder
+
+    @field_validator("allow")
+    @classmethod
+    def _names_packages(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for name in allow:
+            if not name.isidentifier():
+                raise ValueError(f'"{name}" is no top-level package: allow the part before the first dot')
+        return allow
 
 
 class ControllerSettings(_Frozen):
@@ -78,6 +91,7 @@ class Settings(BaseSettings):
     database_url: str | None = None  # None: the embedded Postgres
     redis_url: str | None = None  # None: the embedded Valkey
     home: Path | None = None  # None: .nasd beside the study
+    cache: Path | None = None  # what can be made again, such as prepared data; None: nasd in the user's cache folder
     role_prefix: str = Field(default="nasd", pattern=r"^[a-z][a-z0-9_]{0,20}$")
     metrics_port: int | None = Field(default=None, ge=0, le=65535)  # of the controller; None: no server, 0: any free
     parent: int | None = None  # process whose end ends this one; set by `nasd run` for its children
@@ -103,6 +117,38 @@ def read_settings() -> Settings:
         raise SettingsError(
             f"{group}: is a group of settings. Unset it and set single ones, such as NASD_LEASE__DURATION_S=30"
         ) from error
+
+
+def with_users_code(settings: Settings, *, allow: Sequence[str], folder: Path | None) -> Settings:
+    """The same, with what options say of users' code in the place of what the environment says.
+
+    Raises:
+        SettingsError: a package that is none, or a folder that does not exist.
+    """
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(f"--folder {folder}: no such folder. Name the one that holds your packages")
+    for name in allow:
+        if not name.isidentifier():
+            raise SettingsError(f"--allow {name}: is no top-level package; allow the part before the first dot")
+    changes = {"allow": tuple(allow)} if allow else {}
+    more = {} if folder is None else {"folder": folder.absolute()}
+    return settings.model_copy(update={"worker": settings.worker.model_copy(update={**changes, **more})})
+
+
+def cache_folder() -> tuple[Path | None, bool]:
+    """Where this machine keeps what can be made again, and whether the user asked for that folder.
+
+    `NASD_CACHE`, or `nasd` in `XDG_CACHE_HOME` or `~/.cache`; None for a user without a home. It need not exist, and
+    may not be writable.
+    """
+    asked_for = os.environ.get("NASD_CACHE")  # as `Settings.cache`, which takes a millisecond, at every evaluation
+    if asked_for:
+        return Path(asked_for).expanduser().absolute(), True
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "nasd", False
+    except RuntimeError:
+        return None, False
 
 
 def settings_error(error: ValidationError) -> SettingsError:

@@ -5,6 +5,7 @@ NasdError
 │   ├── StudyFileError     ... in the study file; knows file, line, key
 │   ├── SettingsError      ... in an environment variable or option
 │   ├── NotBuiltYet        ... a feature named in the design that this version lacks
+│   ├── FunctionError      ... in a function of their own that a study file names
 │   └── Unavailable        ... a service, home or database that can't be used as it is
 ├── LeaseLost              another attempt owns the evaluation: drop the result
 ├── Deposed                another controller leads: stop acting
@@ -39,6 +40,19 @@ class SettingsError(UserError):
 
 class NotBuiltYet(UserError):
     """Named in the design, not built in this version."""
+
+
+class FunctionError(UserError):
+    """A function of the user's own that can't be had here.
+
+    Attributes:
+        reason: `function_missing` (no such module or name, or not a function), `not_allowed` (its package), or
+            `import_error` (its module raised while it was imported).
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Unavailable(UserError):

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
-Gene = Union[int, float, str, bool, tuple["Gene", ...]]  # noqa: UP007 - a recursive alias needs the string form
+Gene = Union[int, float, str, bool, None, tuple["Gene", ...]]  # noqa: UP007 - a recursive alias needs the string form
 Genes = Mapping[str, Gene]
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-_PLAIN = (bool, int, float, str)  # a union in isinstance() would be built anew at every call
+_PLAIN = (bool, int, float, str, type(None))  # a union in isinstance() would be built anew at every call
 
 
 def canonical_json(value: object) -> str:
@@ -26,7 +26,7 @@ def _frozen(value: object) -> Gene:
         return value
     if isinstance(value, (list, tuple)):
         return tuple([_frozen(item) for item in value])
-    raise TypeError(f"a gene is a number, a text, a truth value or a list of them, not {type(value).__name__}")
+    raise TypeError(f"a gene is a number, a text, a truth value, nothing or a list of them, not {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,10 +24,34 @@ UNITS: Mapping[str, str] = {
     "train_loss": "nats",
     "params": "count",
     "flops": "count",
+    "active_params": "count",
+    "activation_bytes": "bytes",
     "latency_ms": "ms",
     "peak_memory_bytes": "bytes",
     "energy_mj": "mJ",
 }
+
+
+MOST_OWN_VALUES = 256  # that one call of a user's function may return
+LONGEST_NAME = 63  # of a quantity of the user's own
+
+
+def is_name(text: str) -> bool:
+    """Whether a quantity may be called `text`: what a database stores and a table shows."""
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
+
+
+_UNITS_OF_REGRESSION: Mapping[str, str] = {"val_loss": "target variances", "train_loss": "target variances"}
+
+
+def unit_of(name: str, *, task: str) -> str:
+    """The unit of a quantity that nasd itself reports; empty for one of the user's own.
+
+    Args:
+        task: `train.task`; a regression has no cross-entropy.
+    """
+    own = _UNITS_OF_REGRESSION if task == "regression" else {}
+    return own.get(name) or UNITS.get(name, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class SearchSpace(Protocol):
         * `canonical` is idempotent, drops genes of parts that don't exist, and gives equal results for equal networks;
         * `mutate` always changes the key; the same generator state gives the same child;
         * `encode` has the same length for every architecture, in [0, 1], and differs for different keys;
-        * `counts` equals torch's own parameter count exactly.
+        * `counts`, where the family knows them, equal torch's own exactly.
     """
 
     @property
@@ -24,7 +24,10 @@ class SearchSpace(Protocol):
 
     @property
     def size(self) -> int:
-        """How many distinct architectures there are (exact; may be huge)."""
+        """How many distinct architectures there are: exact, or an upper bound where counting would mean walking them.
+
+        May be huge. Small spaces are always exact, so that a space is known to be exhausted.
+        """
         ...
 
     def sample(self, rng: np.random.Generator) -> Architecture: ...
@@ -46,5 +49,8 @@ class SearchSpace(Protocol):
         ...
 
     def counts(self, architecture: Architecture) -> dict[str, int]:
-        """Exact analytic counts without torch: `params`, `flops` (one forward pass, batch 1, multiply-add = 2)."""
+        """Exact analytic counts without torch: `params`, `flops` (one forward pass, batch 1, multiply-add = 2), ...
+
+        The same names for every architecture of a space; none where the module is the user's own.
+        """
         ...

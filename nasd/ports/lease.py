@@ -11,7 +11,7 @@ from nasd.domain.architecture import Architecture
 from nasd.domain.ids import DeviceKind, EvaluationId, StudyId, TrialNumber, WorkerId
 from nasd.domain.measurement import Outcome, Stage
 
-PROTOCOL = 1  # of the lease functions; a worker that speaks another one is refused
+PROTOCOL = 2  # of the lease functions; a worker that speaks another one is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class WorkerInfo:
     device_kind: DeviceKind
     stages: tuple[Stage, ...]
     studies: tuple[str, ...] = ()  # names it serves; empty = any
+    packages: tuple[str, ...] = ()  # that users' functions may be imported from
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -83,7 +84,7 @@ class LeaseStore(Protocol):
     def register(self, worker: WorkerInfo) -> WorkerId: ...
 
     def lease_next(self, worker: WorkerId) -> Lease | None:
-        """The next evaluation that this worker's device kind, stages and studies allow; None when nothing is left."""
+        """The next evaluation that its device kind, stages, studies and packages allow; None when nothing is left."""
         ...
 
     def recipe(self, worker: WorkerId, study: StudyId) -> Mapping[str, object]:

@@ -159,6 +159,7 @@ class LiveWorker:
     Attributes:
         beats: a counter; the controller judges liveness by its standing still, as with leases.
         studies: names it serves; empty = any.
+        packages: that users' functions may be imported from.
     """
 
     name: str
@@ -167,6 +168,7 @@ class LiveWorker:
     studies: tuple[str, ...]
     beats: int
     last_seen_at: datetime
+    packages: tuple[str, ...] = ()
 
 
 class Leadership(Protocol):
