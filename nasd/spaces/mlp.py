@@ -16,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasd.domain.architecture import Architecture, Genes
+from nasd.domain.data import Problem
 from nasd.domain.space import SearchSpace
-from nasd.domain.study import SpaceSpec
+from nasd.domain.study import ParameterSpec, Role, SpaceSpec
+from nasd.errors import UserError
 from nasd.spaces import mlp_moves
 from nasd.spaces.mlp_moves import Choices, Net
 from nasd.spaces.narrowing import Option, Options, legal, listed, narrow
+from nasd.spaces.parametric import Declaration, ParametricSpace, parameter_of
+from nasd.spaces.parametric.nearest import nearest as nearest_member
+from nasd.spaces.with_recipe import WithRecipe
 
 NAME = "mlp"
 CHOICES: Mapping[str, Options] = {
@@ -122,27 +127,48 @@ class MlpSpace:
         )
 
     def counts(self, architecture: Architecture) -> dict[str, int]:
-        """Exact `params` and `flops`.
+        """Exact counts of one network.
 
         params: weights and biases of every Linear, scale and shift of every normalisation (BatchNorm's running
         statistics are buffers, not parameters).
         flops: one forward pass of one sample as `torch.utils.flop_counter.FlopCounterMode` counts it: 2 * inputs *
         outputs of every Linear; biases, normalisation, activation and dropout count nothing.
+        active_params: as params; every weight is used by every sample.
+        activation_bytes: float32 outputs of all layers for one sample: Linear, normalisation, activation, dropout.
         """
         net = _net(architecture)
         sizes = (self.n_inputs, *net.widths, self.n_outputs)
         weights = sum(a * b for a, b in pairwise(sizes))
         norm = 0 if net.norm == "none" else 2 * sum(net.widths)
-        return {"params": weights + sum(sizes[1:]) + norm, "flops": 2 * weights}
+        params = weights + sum(sizes[1:]) + norm
+        n_outputs = (2 + (net.norm != "none") + (net.dropout > 0)) * sum(net.widths) + self.n_outputs
+        return {"params": params, "flops": 2 * weights, "active_params": params, "activation_bytes": 4 * n_outputs}
 
 
-def build(spec: SpaceSpec, input_shape: tuple[int, ...], n_outputs: int) -> SearchSpace:
-    """The MLP space narrowed by `spec.params`; inputs are flattened.
+def build(spec: SpaceSpec, problem: Problem) -> SearchSpace:
+    """The MLP space narrowed by `spec.params`, with its recipe parameters beside it; inputs are flattened.
 
     Raises:
-        UserError: `spec.params` names a choice or an option that the space does not have.
+        UserError: inputs are tokens, `spec.params` names a choice or an option that the space does not have, a preset
+            or a constraint.
     """
-    kept = narrow(NAME, CHOICES, spec.params)
+    if problem.vocabulary:
+        raise UserError('space.kind = "mlp": takes numbers, and these data are tokens. Use kind = "transformer"')
+    if spec.preset is not None:
+        raise UserError(f'space.preset = "{spec.preset}": the mlp space has no presets. Remove the key')
+    if spec.constraints:
+        remedy = 'Narrow its choices instead, or declare the parameters yourself: kind = "custom"'
+        raise UserError(f"space.constraints: the mlp space takes none. {remedy}")
+    recipe = {name: entry for name, entry in spec.params.items() if entry.role is Role.RECIPE}
+    networks = _networks(spec, problem, recipe)
+    if not recipe:
+        return networks
+    parameters = tuple(parameter_of(name, entry) for name, entry in recipe.items())
+    return WithRecipe(networks, ParametricSpace(Declaration(kind="recipe", parameters=parameters)))
+
+
+def _networks(spec: SpaceSpec, problem: Problem, recipe: Mapping[str, ParameterSpec]) -> MlpSpace:
+    kept = narrow(NAME, CHOICES, {name: entry for name, entry in spec.params.items() if name not in recipe})
     choices = Choices(
         layers=cast("tuple[int, ...]", kept["layers"]),
         widths=cast("tuple[int, ...]", kept["width"]),
@@ -150,11 +176,14 @@ def build(spec: SpaceSpec, input_shape: tuple[int, ...], n_outputs: int) -> Sear
         norms=cast("tuple[str, ...]", kept["norm"]),
         dropouts=cast("tuple[float, ...]", kept["dropout"]),
     )
-    return MlpSpace(n_inputs=math.prod(input_shape), n_outputs=n_outputs, choices=choices)
+    return MlpSpace(n_inputs=math.prod(problem.input_shape), n_outputs=problem.n_outputs, choices=choices)
 
 
 def baselines(space: SearchSpace) -> tuple[tuple[str, Architecture], ...]:
     """See `nasd.spaces.baselines`."""
+    if isinstance(space, WithRecipe):
+        recipe = nearest_member(space.recipes, {})
+        return tuple((name, space.joined(network, recipe)) for name, network in baselines(space.networks))
     if not isinstance(space, MlpSpace):
         raise TypeError(f"baselines of an mlp space, not of a {type(space).__name__}")
     nearest = {name: _architecture(mlp_moves.nearest(space.choices, net)) for name, net in _BASELINES.items()}

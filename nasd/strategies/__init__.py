@@ -13,10 +13,10 @@ from nasd.strategies.base import SearchStrategy
 __all__ = ["KNOWN", "build"]
 
 
-def _random(_spec: StrategySpec, space: SearchSpace, _objectives: Sequence[Objective]) -> SearchStrategy:
+def _random(spec: StrategySpec, space: SearchSpace, _objectives: Sequence[Objective]) -> SearchStrategy:
     from nasd.strategies.random import RandomSearch
 
-    return RandomSearch(space)
+    return RandomSearch(space, stratified=spec.stratified)
 
 
 def _nsga2(spec: StrategySpec, space: SearchSpace, objectives: Sequence[Objective]) -> SearchStrategy:
