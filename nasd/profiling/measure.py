@@ -6,13 +6,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts
 from nasd.domain.measurement import UNITS, JsonObject, Measurement
 from nasd.domain.study import MeasureSpec, StudySpec
 from nasd.nets import build_module
-from nasd.nets.runtime import candidate_memory, pick_device, threads, versions
+from nasd.nets.allocator import memory_kept
+from nasd.nets.counting import example_inputs
+from nasd.nets.runtime import candidate_memory, pick_device, place, threads, versions
 from nasd.profiling import latency, memory
 from nasd.profiling.machine import Load, processor
 
@@ -24,27 +27,32 @@ def measure(
     *,
     seed: int,
     exclusive: Callable[[], AbstractContextManager[None]],
+    build: Callable[[int], nn.Module] | None = None,
 ) -> tuple[Measurement, ...]:
     """`latency_ms` and `peak_memory_bytes` of one forward pass of `spec.measure.batch` samples, eager, float32.
 
     Weights and inputs are random by `seed`, the weights untrained: neither quantity depends on them. `exclusive` is
     entered once, for the timed windows alone (`windows` times `window_s`); who else uses the device stands still then.
+    `build` makes the module from a seed; None: the architecture's family has a rule for it.
 
     Raises:
         CandidateFault: `out_of_memory` or `unsupported`.
     """
     how, device = spec.measure, pick_device()
-    with threads(how.threads), candidate_memory("a forward pass"):
-        module = build_module(architecture, input_shape=facts.input_shape, n_outputs=facts.n_classes, seed=seed)
-        module.to(device).eval().requires_grad_(requires_grad=False)
-        inputs = torch.randn((how.batch, *facts.input_shape), generator=torch.Generator().manual_seed(seed)).to(device)
+    with memory_kept(), threads(how.threads), candidate_memory("a forward pass", device):
+        module = build_module(architecture, problem=facts.problem, seed=seed) if build is None else build(seed)
+        is_inside = place(module, device, input_shape=facts.input_shape)
+        module.eval().requires_grad_(requires_grad=False)
+        inputs = example_inputs(facts.problem, how.batch, seed=seed).to(device)
+        if is_inside:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)  # as it was trained
         peak = memory.peak_bytes(module, inputs)
         latency.warm_up(module, inputs, seconds=how.warmup_s)
         with exclusive():
             load = Load.start()
             windows = latency.timed_windows(module, inputs, n=how.windows, seconds=how.window_s)
             others = load.stop()
-        conditions = _conditions(how, device)
+        conditions = _conditions(how, device) | ({"memory_format": "channels_last"} if is_inside else {})
     return (
         _latency(windows, {**conditions, **others, "windows": [window.summary() for window in windows]}),
         Measurement(
