@@ -2,21 +2,25 @@
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from nasd.errors import CandidateFault
 
-# Times ln(n_classes), the loss of knowing nothing. A training that ends above this has left the data behind.
+# Times the loss of knowing nothing. A training that ends above this has left the data behind.
 DIVERGED_AT = 10.0
 
 
 class LossWatch:
-    """Keeps the losses of the last `keep` steps and looks at them `every` so many."""
+    """Keeps the losses of the last `keep` steps and looks at them `every` so many.
 
-    def __init__(self, *, n_classes: int, keep: int, every: int) -> None:
-        self._limit = DIVERGED_AT * math.log(max(n_classes, 2))
+    `trivial_loss` is that of knowing nothing.
+    """
+
+    def __init__(self, *, trivial_loss: float, keep: int, every: int) -> None:
+        self._limit = DIVERGED_AT * trivial_loss
         self._last: deque[float] = deque(maxlen=keep)
         self._unread: list[Tensor] = []
         self._every, self._n_steps = every, 0
@@ -46,6 +50,20 @@ class LossWatch:
                 f"the training loss ended at {mean:.3g} after {self._n_steps} steps; the limit is {self._limit:.3g}",
             )
         return tuple(self._last)
+
+    def state(self) -> list[float]:
+        """The losses kept so far, newest last, for `restore`.
+
+        Raises:
+            CandidateFault: `diverged`, a loss read now is not finite.
+        """
+        self._read()
+        return list(self._last)
+
+    def restore(self, losses: Sequence[float], *, n_steps: int) -> None:
+        """Go on after `n_steps` steps that ended with `losses`."""
+        self._last.extend(losses)
+        self._n_steps = n_steps
 
     def _read(self) -> None:
         if not self._unread:
