@@ -1,23 +1,36 @@
 """The test split, read once for the final front's members. Nothing that trains, measures or searches imports this."""
 
-from nasd.data.partition import Inputs, Targets, load, sha256
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from nasd.data import cache, prepare_again
+from nasd.data.raw import TEST
+from nasd.data.reading import read_part
+from nasd.data.split import Inputs, Targets
 from nasd.domain.data import DataFacts
 from nasd.domain.study import DataSpec
 from nasd.errors import WorldFault
 
 
-def test_split(spec: DataSpec, facts: DataFacts) -> tuple[Inputs, Targets]:
-    """(n, *input_shape) inputs and (n,) class numbers that no search has seen; read-only.
+def test_split(spec: DataSpec, facts: DataFacts, *, allow: Collection[str] | None = None) -> tuple[Inputs, Targets]:  # noqa: PT028 - no test
+    """Inputs and targets that no search has seen, shaped as in `SearchSplit`; windows of a text do not overlap.
 
     Raises:
-        UserError: no data set has that name.
-        WorldFault: `data_mismatch`, this machine's data is not what `facts` recorded.
+        WorldFault: `data_mismatch`, this machine's data is not what `facts` recorded; `data_unavailable`, it has none.
+        FunctionError: `data.load` can't be imported, or may not be.
     """
-    parts = load(spec)
-    found = sha256(parts.test_x, parts.test_y)
-    if facts.sha256.get("test") != found:
-        raise WorldFault("data_mismatch", f"{spec.use}: the test split is not the one that the study recorded")
-    return parts.test_x, parts.test_y
+    found = _read(facts)
+    if found is None:
+        prepare_again(spec, facts, allow=allow, parts=(TEST,))
+        found = _read(facts)
+    if found is None:
+        raise WorldFault("data_unavailable", f"{spec.name}: {cache.folder()} does not keep what is written there")
+    return found
+
+
+def _read(facts: DataFacts) -> tuple[Inputs, Targets] | None:
+    return read_part(cache.folder() / cache.Area.TEST, facts, TEST)
 
 
 test_split.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it by its name
