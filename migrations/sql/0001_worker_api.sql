@@ -2,8 +2,7 @@
 -- Versioned: a changed function gets a new name and the last version stays for one release.
 
 create function nasd_api.register_v1(p_info jsonb) returns bigint
-language plpgsql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language plpgsql security definer set search_path = nasd_core, pg_temp as $$
 declare
     new_id bigint;
 begin
@@ -26,8 +25,7 @@ end $$;
 
 -- The row of a worker that the caller may act for.
 create function nasd_api.known_worker(p_worker bigint) returns nasd_core.worker
-language plpgsql stable security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language plpgsql stable security definer set search_path = nasd_core, pg_temp as $$
 declare
     w nasd_core.worker;
 begin
@@ -45,22 +43,47 @@ end $$;
 create function nasd_api.lease_v1(p_worker bigint, p_duration double precision, p_n integer)
 returns table (evaluation_id bigint, token uuid, attempt integer, study_id bigint, study_name text, trial_number integer,
                stage text, device_kind text, replicate integer, seed bigint, fidelity integer, architecture jsonb)
-language plpgsql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language plpgsql security definer set search_path = nasd_core, pg_temp as $$
 #variable_conflict use_column
 declare
     w nasd_core.worker := nasd_api.known_worker(p_worker);
-    picked bigint[] := nasd_core.pick(w, p_n, '{}');
 begin
-    perform from trial
-    where id = any (array(select trial_id from evaluation where id = any (picked))) and state in ('queued', 'running')
-    order by id for no key update;
-    return query select * from nasd_core.hand_out(p_worker, p_duration, picked);
+    return query
+    with picked as (
+        select ev.id, ev.trial_id, ev.study_id, ev.stage, ev.device_kind, ev.replicate, ev.attempt + 1 as attempt,
+               ev.priority, s.name
+        from evaluation as ev join study as s on s.id = ev.study_id
+        where ev.state = 'queued' and ev.device_kind = w.device_kind and ev.stage = any (w.stages)
+          and ev.not_before <= clock_timestamp() and s.state in ('running', 'paused')
+          and (w.studies = '{}' or s.name = any (w.studies))
+        order by ev.priority desc, ev.id
+        limit p_n for update of ev skip locked
+    ), leased as (
+        insert into lease (evaluation_id, token, attempt, worker_id, duration_s)
+        select id, gen_random_uuid(), attempt, p_worker, p_duration from picked
+        returning evaluation_id, token
+    ), tried as (
+        insert into attempt (evaluation_id, attempt, token, worker_id)
+        select p.id, p.attempt, l.token, p_worker from picked as p join leased as l on l.evaluation_id = p.id
+    ), moved as (
+        update evaluation as ev set state = 'running', attempt = p.attempt, worker_id = p_worker,
+            started_at = coalesce(ev.started_at, clock_timestamp()), reason = null, message = null
+        from picked as p where ev.id = p.id
+    ), begun as (
+        update trial as t set state = 'running', started_at = coalesce(t.started_at, clock_timestamp())
+        from picked as p where t.id = p.trial_id and t.state = 'queued'
+    ), told as (
+        insert into event (study_id, trial_id, evaluation_id, attempt, kind, data)
+        select study_id, trial_id, id, attempt, 'leased', jsonb_build_object('worker', p_worker) from picked
+    )
+    select p.id, l.token, p.attempt, p.study_id, p.name, t.number, p.stage, p.device_kind, p.replicate,
+           t.seed, t.fidelity, t.architecture
+    from picked as p join leased as l on l.evaluation_id = p.id join trial as t on t.id = p.trial_id
+    order by p.priority desc, p.id;
 end $$;
 
 create function nasd_api.recipe_v1(p_worker bigint, p_study bigint) returns jsonb
-language plpgsql stable security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language plpgsql stable security definer set search_path = nasd_core, pg_temp as $$
 begin
     perform nasd_api.known_worker(p_worker);
     return (select jsonb_build_object('spec', spec, 'data', data) from study where id = p_study);
@@ -68,8 +91,7 @@ end $$;
 
 -- Counts up, so that the reaper sees it move; answers what the worker should do.
 create function nasd_api.renew_v1(p_evaluation bigint, p_token uuid, p_progress jsonb) returns text
-language sql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language sql security definer set search_path = nasd_core, pg_temp as $$
     with renewed as (
         update lease set renewals = renewals + 1, progress = p_progress
         where evaluation_id = p_evaluation and token = p_token
@@ -81,8 +103,7 @@ $$;
 
 -- Draining: the work is queued again, no attempt is spent. False when the lease was gone already.
 create function nasd_api.give_back_v1(p_evaluation bigint, p_token uuid) returns boolean
-language plpgsql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language plpgsql security definer set search_path = nasd_core, pg_temp as $$
 declare
     l record;
     e record;
@@ -99,18 +120,30 @@ begin
     where id = p_evaluation returning trial_id, study_id into e;
     insert into event (study_id, trial_id, evaluation_id, attempt, kind, data)
     values (e.study_id, e.trial_id, p_evaluation, l.attempt, 'given_back', jsonb_build_object('worker', l.worker_id));
-    perform nasd_core.refold(array[e.trial_id], null, null, null);
+    perform nasd_core.refold(e.trial_id, null, null, null);
     return true;
 end $$;
 
+-- Stores measurements of one attempt.
+create function nasd_core.record_measurements(p_evaluation bigint, p_attempt integer, p_worker bigint, p_rows jsonb, p_status text)
+returns void language sql as $$
+    insert into nasd_core.measurement (study_id, trial_id, evaluation_id, attempt, worker_id, device_kind,
+                                       name, value, unit, spread, n, conditions, status)
+    select e.study_id, e.trial_id, e.id, p_attempt, p_worker, e.device_kind,
+           m.name, m.value, m.unit, m.spread, m.n, m.conditions, p_status
+    from nasd_core.evaluation as e, jsonb_to_recordset(p_rows) as m (name text, value double precision, unit text,
+                                                                     spread double precision, n integer, conditions jsonb)
+    where e.id = p_evaluation
+$$;
+
 -- 'accepted', 'repeated' (this attempt's result is stored already) or 'refused' (kept as superseded).
 create function nasd_api.finish_v1(p_evaluation bigint, p_token uuid, p_outcome jsonb, p_backoff double precision) returns text
-language plpgsql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language plpgsql security definer set search_path = nasd_core, pg_temp as $$
 declare
     a record;
     e record;
     kind text := p_outcome ->> 'kind';
+    next_state text;
     was_late boolean := false;
 begin
     select at.attempt, at.worker_id, at.ended_how into a
@@ -122,8 +155,8 @@ begin
     if kind is null or kind not in ('completed', 'pruned', 'infeasible', 'failed') then
         raise exception 'an outcome is completed, pruned, infeasible or failed, not %', coalesce(kind, 'missing') using errcode = 'NA005';
     end if;
-    if kind <> 'completed' then  -- it may settle the trial and cancel the siblings
-        perform nasd_core.hold(nasd_core.evaluations_of((select trial_id from evaluation where id = p_evaluation)));
+    if kind <> 'completed' then  -- it may settle the trial: take the siblings' leases first
+        perform nasd_core.lock_leases((select trial_id from evaluation where id = p_evaluation));
     end if;
     delete from lease where evaluation_id = p_evaluation and token = p_token;
     was_late := not found;
@@ -137,91 +170,66 @@ begin
             update attempt set ended_how = 'superseded', reason = p_outcome ->> 'reason', log = p_outcome ->> 'log'
             where evaluation_id = p_evaluation and attempt = a.attempt;
             if a.ended_how <> 'superseded' then
-                perform nasd_core.record_measurements(array[p_evaluation], array[a.attempt], array[p_outcome], 'superseded');
+                perform nasd_core.record_measurements(p_evaluation, a.attempt, a.worker_id, p_outcome -> 'measurements', 'superseded');
                 insert into event (study_id, trial_id, evaluation_id, attempt, kind, data)
                 values (e.study_id, e.trial_id, p_evaluation, a.attempt, 'superseded', jsonb_build_object('worker', a.worker_id));
             end if;
             return 'refused';
         end if;
     end if;
+    update attempt set ended_at = clock_timestamp(), ended_how = kind, reason = p_outcome ->> 'reason',
+        message = p_outcome ->> 'message', log = nullif(p_outcome ->> 'log', ''), seconds = p_outcome -> 'seconds'
+    where evaluation_id = p_evaluation and attempt = a.attempt;
     if kind = 'failed' then
-        perform nasd_core.fail_attempt(p_evaluation, a.attempt, p_outcome, p_backoff);
+        next_state := nasd_core.retry_or_fail(p_evaluation, true, p_backoff, coalesce(p_outcome ->> 'reason', 'failed'), p_outcome ->> 'message');
     else
-        perform nasd_core.conclude(array[p_evaluation], array[a.attempt], array[p_outcome], was_late);
+        perform nasd_core.record_measurements(p_evaluation, a.attempt, a.worker_id, p_outcome -> 'measurements', 'current');
+        next_state := kind;
+        update evaluation set state = kind, finished_at = clock_timestamp(), worker_id = a.worker_id,
+            reason = p_outcome ->> 'reason', message = p_outcome ->> 'message'
+        where id = p_evaluation;
     end if;
+    insert into event (study_id, trial_id, evaluation_id, attempt, kind, data)
+    values (e.study_id, e.trial_id, p_evaluation, a.attempt, kind,
+            jsonb_build_object('worker', a.worker_id, 'late', was_late, 'next', next_state));
+    perform nasd_core.refold(e.trial_id, (p_outcome ->> 'violation')::double precision,
+                             p_outcome ->> 'reason', p_outcome ->> 'message');
     return 'accepted';
 end $$;
 
 -- Reports completed evaluations and leases up to p_n more, in one transaction: what makes very short evaluations cheap.
--- Only COMPLETED results come this way: they end no sibling's lease. First rounds whose lease stands are stored as sets;
--- each other report (late, repeated, a further round) is finished by itself.
---
--- Why no two of these functions wait for each other, whatever trials their evaluations share:
--- 1. Each takes all its leases in order of evaluation, then all its evaluations in order, then all its trials in order.
--- 2. `pick` skips what is locked, so that it never waits; a lease that is inserted for what it picked is new.
--- 3. A trial that is taken for what was picked is open, and the leader writes final ones only.
--- 4. What cancels siblings holds all evaluations of the trial and their leases before it takes the trial (see `hold`).
+-- Only COMPLETED results come this way: they end no sibling's lease. All leases are taken first, then all evaluations,
+-- then all trials, each in order of id, as a single finish takes its own, so that no two of them wait in a circle.
 create function nasd_api.exchange_v1(p_worker bigint, p_duration double precision, p_reports jsonb,
                                      p_backoff double precision, p_n integer) returns jsonb
-language plpgsql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language plpgsql security definer set search_path = nasd_core, pg_temp as $$
 declare
-    w nasd_core.worker := nasd_api.known_worker(p_worker);
-    reported bigint[] := array(select (value ->> 'evaluation')::bigint from jsonb_array_elements(p_reports));
-    standing bigint[];
-    finishing bigint[];  -- trials
-    taken bigint[];
-    attempts integer[];
-    outcomes jsonb[];
-    picked bigint[];
-    answers jsonb := '[]';
+    ids bigint[] := array(select (r ->> 'evaluation')::bigint from jsonb_array_elements(p_reports) as r);
+    answers text[] := '{}';
+    r jsonb;
 begin
-    if exists (select from jsonb_array_elements(p_reports) where value #>> '{outcome,kind}' is distinct from 'completed') then
-        raise exception 'only completed evaluations are reported together' using errcode = 'NA005';
-    end if;
-    standing := array(
-        select l.evaluation_id
-        from jsonb_to_recordset(p_reports) as r (evaluation bigint, token uuid)
-        join lease as l on l.evaluation_id = r.evaluation and l.token = r.token and l.worker_id = p_worker
-        order by l.evaluation_id for update of l
-    );
-    perform from evaluation where id = any (reported) order by id for update;
-    finishing := array(select trial_id from evaluation where id = any (reported));
-    if p_n > 0 then
-        picked := nasd_core.pick(w, p_n, reported);
-    end if;
-    perform from trial
-    where id = any (finishing || array(select trial_id from evaluation where id = any (picked)))
-      and (state in ('queued', 'running') or id = any (finishing))
-    order by id for no key update;
-    select array_agg(e.id), array_agg(e.attempt), array_agg(r.outcome) into taken, attempts, outcomes
-    from jsonb_to_recordset(p_reports) as r (evaluation bigint, outcome jsonb)
-    join evaluation as e on e.id = r.evaluation and e.round = 1 and e.replicate = 0
-    where e.id = any (standing);
-    if taken is not null then
-        delete from lease where evaluation_id = any (taken);
-        perform nasd_core.conclude(taken, attempts, outcomes, false);
-    end if;
-    if p_reports <> '[]' then
-        select jsonb_agg(case when (value ->> 'evaluation')::bigint = any (taken) then 'accepted'
-            else nasd_api.finish_v1((value ->> 'evaluation')::bigint, (value ->> 'token')::uuid, value -> 'outcome', p_backoff)
-            end order by ordinality) into answers
-        from jsonb_array_elements(p_reports) with ordinality;
-    end if;
-    return jsonb_build_object('answers', answers, 'leases', coalesce(
-        (select jsonb_agg(to_jsonb(l)) from nasd_core.hand_out(p_worker, p_duration, picked) as l), '[]'));
+    perform from lease where evaluation_id = any (ids) order by evaluation_id for update;
+    perform from evaluation where id = any (ids) order by id for update;
+    perform from trial where id in (select trial_id from evaluation where id = any (ids)) order by id for no key update;
+    for r in select value from jsonb_array_elements(p_reports) loop
+        if r #>> '{outcome,kind}' is distinct from 'completed' then
+            raise exception 'only completed evaluations are reported together' using errcode = 'NA005';
+        end if;
+        answers := answers || nasd_api.finish_v1((r ->> 'evaluation')::bigint, (r ->> 'token')::uuid, r -> 'outcome', p_backoff);
+    end loop;
+    return jsonb_build_object(
+        'answers', to_jsonb(answers),
+        'leases', coalesce((select jsonb_agg(to_jsonb(l)) from nasd_api.lease_v1(p_worker, p_duration, p_n) as l), '[]'));
 end $$;
 
 create function nasd_api.beat_v1(p_worker bigint, p_activity jsonb) returns void
-language sql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language sql security definer set search_path = nasd_core, pg_temp as $$
     update worker set beats = beats + 1, activity = p_activity, last_seen_at = clock_timestamp(), state = 'live'
     where id = p_worker and login = session_user and not is_revoked
 $$;
 
 create function nasd_api.leave_v1(p_worker bigint) returns void
-language sql security definer set search_path = nasd_core, pg_temp
-set plan_cache_mode = force_generic_plan as $$
+language sql security definer set search_path = nasd_core, pg_temp as $$
     update worker set state = 'left', last_seen_at = clock_timestamp() where id = p_worker and login = session_user;
     insert into event (kind, data) values ('worker_left', jsonb_build_object('worker', p_worker))
 $$;

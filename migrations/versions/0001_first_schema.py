@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 _SQL = Path(__file__).parent.parent / "sql"
-_FILES = ("tables", "storage", "functions", "leases", "worker_api", "views", "roles", "grants")
+_FILES = ("tables", "storage", "functions", "worker_api", "views", "roles", "grants")
 
 
 def upgrade() -> None:

@@ -9,6 +9,7 @@ from nasd.domain.ids import DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.domain.study import BudgetSpec, StudySpec
 from nasd.ports.trials import LiveWorker
+from nasd.usercode import packages_of
 
 LEARN_WITHIN_S = 0.1  # proposals cover this much of a worker's time: the planner's reaction with a margin
 FAST_S = 0.05  # below this an evaluation is so short that a worker would outrun one proposal at a time
@@ -33,12 +34,13 @@ def stage_kinds(spec: StudySpec) -> tuple[tuple[Stage, DeviceKind], ...]:
 
 
 def serving(spec: StudySpec, workers: Sequence[LiveWorker]) -> tuple[LiveWorker, ...]:
-    """Those that serve the study and can do a stage of it on their kind."""
-    needed = stage_kinds(spec)
+    """Those that serve the study, may run its code and can do a stage of it on their kind."""
+    needed, packages = stage_kinds(spec), set(packages_of(spec))
     return tuple(
         worker
         for worker in workers
         if (not worker.studies or spec.name in worker.studies)
+        and packages <= set(worker.packages)
         and any(kind == worker.device_kind and stage in worker.stages for stage, kind in needed)
     )
 

@@ -11,12 +11,14 @@ from nasd.controller.objectives import counted_violation, total_violation
 from nasd.controller.reference import freeze_boxes
 from nasd.domain.history import Fact, Proposal, Wait
 from nasd.domain.ids import DeviceKind, LearnedSeq, TrialId, TrialNumber
+from nasd.domain.lifecycle import State
 from nasd.domain.measurement import Stage
 from nasd.domain.seeding import evaluation_seed
 from nasd.errors import SpaceExhausted
 from nasd.ports.trials import Finished, FrontChange, NewEvaluation, NewTrial, Step, StudyState
 
 BASELINE_PRIORITY = 100  # the scoring box waits for them
+HOPELESS_AFTER = 12  # trials that failed one after the other, each after all its attempts
 CHEAP_PRIORITY = 10  # measured before trained: a broken limit is found before a long training
 
 
@@ -58,6 +60,7 @@ class _Draft:
     def learn(self, item: Finished) -> None:
         mind = self.mind
         teaches = item.state not in REFUNDED
+        mind.failed_in_a_row = mind.failed_in_a_row + 1 if item.state is State.FAILED else 0
         overshoot = max(item.violation, total_violation(mind.spec, item.values)) if teaches else 0.0
         fact = Fact(
             seq=LearnedSeq(mind.history.learned_seq + 1),
@@ -92,9 +95,11 @@ class _Draft:
 
     def step(self, used_s: float) -> Step:
         mind = self.mind
-        end = self._end() if self.admit and mind.is_quiet else None
+        hopeless = self._hopeless() if self.admit else None
+        end = self._end() if self.admit and mind.is_quiet and hopeless is None else None
         if end is not None:
             self._score_at_the_end()
+        state = (StudyState.COMPLETED, end) if end is not None else None
         return Step(
             study=mind.parts.study,
             facts=tuple(self.facts),
@@ -104,9 +109,19 @@ class _Draft:
             front=tuple(self.front),
             reference=self.reference,
             strategy_version=mind.parts.strategy.version if self.trials else None,
-            state=None if end is None else (StudyState.COMPLETED, end),
+            state=state if hopeless is None else (StudyState.STOPPED, hopeless),
+            cancel_open=hopeless is not None,
             used_s=used_s,
         )
+
+    def _hopeless(self) -> str | None:
+        """Failed trials are refunded, so that a study in which nothing works would go on for ever."""
+        mind = self.mind
+        if mind.failed_in_a_row < HOPELESS_AFTER:
+            return None
+        newest = mind.history.facts[-1].trial
+        look = f"nasd logs {mind.spec.name} {newest}"
+        return f"its last {mind.failed_in_a_row} trials failed; see why with `{look}`, mend it and run it again"
 
     def _end(self) -> str | None:
         mind = self.mind
@@ -136,7 +151,7 @@ class _Draft:
 def new_trial(mind: StudyMind, proposal: Proposal) -> NewTrial:
     """The trial to store; without evaluations where its exact counts break a limit already."""
     spec, strategy = mind.spec, mind.parts.strategy
-    counts = mind.parts.space.counts(proposal.architecture)
+    counts = mind.parts.space.counts(proposal.architecture) if spec.is_counted_ahead else {}
     overshoot = counted_violation(spec, counts)
     needed = stage_kinds(spec)
     stages = needed if overshoot <= 0 else ()

@@ -56,6 +56,7 @@ class StudyMind:
         self.parts = parts
         self.used_s = used_s
         self.exhausted = False  # remembered from the strategy; asking again would answer the same
+        self.failed_in_a_row = 0  # since this mind was built: a study that was mended and runs again begins anew
         self.history = History(history_objectives(spec))
         self.count_extremes: Bounds | None = None  # of the space; searched when a box is due
         self.tally: Counter[State] = Counter()  # learned trials by state

@@ -54,7 +54,7 @@ def _box(mind: StudyMind, front: KindFront, *, final: bool) -> ScoringBox | None
     try:
         return box_for(
             front.objectives,
-            error_worst=mind.parts.data.majority_error if mind.parts.data else None,
+            error_worst=mind.parts.data.trivial_error if mind.parts.data else None,
             count_extremes=_counts(mind),
             baseline_extremes=measured,
             bounds={**observed, **stated},
@@ -74,11 +74,14 @@ def _stated(mind: StudyMind) -> Bounds:
 
 def _is_unbounded(mind: StudyMind, objective: Objective) -> bool:
     is_error = objective.name == "val_error" and mind.parts.data is not None
-    return not is_error and objective.source is not Source.COUNTED
+    is_counted = objective.source is Source.COUNTED and objective.name in _counts(mind)
+    return not is_error and not is_counted
 
 
 def _counts(mind: StudyMind) -> Bounds:
-    """Searched once a mind; only before the box is frozen."""
+    """Searched once a mind; only before the box is frozen. Empty where only real modules can be counted."""
+    if not mind.spec.is_counted_ahead:
+        return {}
     if mind.count_extremes is None:
         also = [architecture for _, architecture in mind.parts.baselines]
         mind.count_extremes = count_extremes(mind.parts.space, also=also)

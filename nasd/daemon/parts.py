@@ -8,6 +8,7 @@ from nasd import spaces, strategies
 from nasd.controller.mind import Parts
 from nasd.controller.objectives import history_objectives
 from nasd.domain.architecture import canonical_json
+from nasd.domain.data import Problem
 from nasd.ports.trials import Study
 from nasd.studyfile import spec_to_json
 
@@ -19,11 +20,8 @@ def build_parts(study: Study) -> Parts:
         UserError: the study names a space or strategy that this version does not have.
     """
     spec, data = study.spec, study.data
-    space = spaces.build(
-        spec.space,
-        input_shape=data.input_shape if data else (1,),  # the user's own evaluation: only the genes matter
-        n_outputs=data.n_classes if data else 1,
-    )
+    # the user's own evaluation without data: only the genes matter
+    space = spaces.build(spec.space, data.problem if data else Problem(input_shape=(1,), n_outputs=1))
     return Parts(
         study=study.id,
         spec=spec,

@@ -48,6 +48,7 @@ class PgLeaseStore:
             "device_kind": worker.device_kind,
             "stages": list(worker.stages),
             "studies": list(worker.studies),
+            "packages": list(worker.packages),
             "facts": dict(worker.facts),
         }
         return WorkerId(self._value("select nasd_api.register_v1(%s)", json.dumps(info)))

@@ -19,6 +19,7 @@ from nasd.store.connect import Connection, DatabaseAway, open_connection, transl
 from nasd.store.trials import study_of
 from nasd.store.views import n_controllers
 from nasd.studyfile import spec_to_json
+from nasd.usercode import packages_of
 
 _COLUMNS = "id, name, spec, data, state, used_s, strategy_version, reference"
 
@@ -60,14 +61,16 @@ class PgStudies:
         """Store a new study, RUNNING; of two processes that create it at once both get the same id."""
         with self._connected() as connection, connection.transaction():
             row = connection.execute(
-                "insert into nasd_core.study (name, seed, spec, data, recipe, strategy, trials_budget, time_budget_s) "
-                "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (name) do nothing returning id",
+                "insert into nasd_core.study "
+                "(name, seed, spec, data, recipe, packages, strategy, trials_budget, time_budget_s) "
+                "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (name) do nothing returning id",
                 [
                     spec.name,
                     spec.seed,
                     json.dumps(spec_to_json(spec)),
                     None if data is None else json.dumps(asdict(data)),
                     recipe_hash(spec),
+                    list(packages_of(spec)),
                     spec.strategy.use,
                     spec.budget.trials,
                     spec.budget.time_s,
@@ -159,7 +162,7 @@ class PgStudies:
 def recipe_hash(spec: StudySpec) -> str:
     """16 hexadecimal digits over everything that a value depends on beside architecture, fidelity and device."""
     value = spec_to_json(spec)
-    recipe = {key: value.get(key) for key in ("data", "train", "measure", "evaluation")}
+    recipe = {key: value.get(key) for key in ("data", "model", "train", "measure", "evaluation")}
     return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()[:16]
 
 

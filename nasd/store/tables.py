@@ -93,6 +93,7 @@ class Study(SQLModel, table=True):
     spec: Any = Field(sa_column=_c(JSONB))
     data: Any = Field(sa_column=_c(JSONB, null=True))
     recipe: str = Field(sa_column=_c(Text))
+    packages: list[str] = Field(sa_column=_c(ARRAY(Text), default="'{}'"))
     strategy: str = Field(sa_column=_c(Text))
     strategy_version: str | None = Field(sa_column=_c(Text, null=True))
     reference: Any = Field(sa_column=_c(JSONB, default="'{}'"))

@@ -159,6 +159,7 @@ class Worker(SQLModel, table=True):
     device_kind: str = Field(sa_column=_c(Text))
     stages: list[str] = Field(sa_column=_c(ARRAY(Text)))
     studies: list[str] = Field(sa_column=_c(ARRAY(Text), default="'{}'"))
+    packages: list[str] = Field(sa_column=_c(ARRAY(Text), default="'{}'"))
     facts: Any = Field(sa_column=_c(JSONB, default="'{}'"))
     state: str = Field(sa_column=_c(Text, default="'live'"))
     beats: int = Field(sa_column=_c(BigInteger, default="0"))

@@ -118,6 +118,7 @@ class PgTrialStore:
                 studies=tuple(row[4]),
                 beats=row[5],
                 last_seen_at=row[6],
+                packages=tuple(row[7]),
             )
             for row in rows
         ]
@@ -183,4 +184,4 @@ def study_of(row: tuple[object, ...]) -> Study:
 def data_of(value: object) -> DataFacts:
     """DataFacts from its JSON."""
     assert isinstance(value, Mapping)
-    return DataFacts(**{**value, "input_shape": tuple(value["input_shape"])})
+    return DataFacts.from_json(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nasd.domain.ids import LOCAL
-from nasd.domain.measurement import UNITS
+from nasd.domain.measurement import unit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,12 @@ class StudyRow:
         """In the study file's order."""
         listed = self.spec.get("objectives")
         assert isinstance(listed, list)
+        train = self.spec.get("train")
+        task = str(train["task"]) if isinstance(train, Mapping) and "task" in train else ""
         return tuple(
             ObjectiveColumn(
                 name=item["name"],
-                unit=item.get("unit") or UNITS.get(item["name"], ""),
+                unit=item.get("unit") or unit_of(item["name"], task=task),
                 is_maximised=item.get("direction") == "max",
                 on=tuple(item.get("on") or ()),
             )

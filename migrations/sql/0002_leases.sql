@@ -4,7 +4,7 @@
 -- Takes up to p_n evaluations that the worker can and may do, without waiting for any. Where there is not enough for
 -- everybody a worker takes its share, so that one that leases many at once leaves no other idle. `p_except`:
 -- what the caller is about to end, a late result of an evaluation that is queued again.
-create function nasd_core.pick(w nasd_core.worker, p_n integer, p_except bigint[]) returns bigint[]
+create or replace function nasd_core.pick(w nasd_core.worker, p_n integer, p_except bigint[]) returns bigint[]
 language plpgsql as $$
 declare
     n_live integer;
@@ -31,7 +31,7 @@ begin
 end $$;
 
 -- Leases what was picked. The caller holds the evaluations and their trials.
-create function nasd_core.hand_out(p_worker bigint, p_duration double precision, p_evaluations bigint[])
+create or replace function nasd_core.hand_out(p_worker bigint, p_duration double precision, p_evaluations bigint[])
 returns table (evaluation_id bigint, token uuid, attempt integer, study_id bigint, study_name text, trial_number integer,
                stage text, device_kind text, replicate integer, seed bigint, fidelity integer, architecture jsonb)
 language plpgsql as $$
@@ -65,7 +65,7 @@ begin
 end $$;
 
 -- Stores the measurements of attempts; the three arrays go together.
-create function nasd_core.record_measurements(p_evaluations bigint[], p_attempts integer[], p_outcomes jsonb[], p_status text)
+create or replace function nasd_core.record_measurements(p_evaluations bigint[], p_attempts integer[], p_outcomes jsonb[], p_status text)
 returns void language plpgsql as $$
 begin
     insert into nasd_core.measurement (study_id, trial_id, evaluation_id, attempt, worker_id, device_kind,
@@ -81,7 +81,7 @@ end $$;
 
 -- Ends attempts, and their evaluations with them, as their outcomes say (any but the world's faults). The caller has
 -- taken the leases and the evaluations. Several at once are all completed, so that there is one reason for all.
-create function nasd_core.conclude(p_evaluations bigint[], p_attempts integer[], p_outcomes jsonb[], p_late boolean)
+create or replace function nasd_core.conclude(p_evaluations bigint[], p_attempts integer[], p_outcomes jsonb[], p_late boolean)
 returns void language plpgsql as $$
 begin
     perform nasd_core.record_measurements(p_evaluations, p_attempts, p_outcomes, 'current');
@@ -108,7 +108,7 @@ begin
 end $$;
 
 -- The world's fault as a worker reports it. The caller holds the trial's evaluations.
-create function nasd_core.fail_attempt(p_evaluation bigint, p_attempt integer, p_outcome jsonb, p_backoff double precision)
+create or replace function nasd_core.fail_attempt(p_evaluation bigint, p_attempt integer, p_outcome jsonb, p_backoff double precision)
 returns void language plpgsql as $$
 declare
     next_state text;
