@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nasd.config import read_settings
+from nasd.config import read_settings, with_users_code
 from nasd.domain.ids import LOCAL, DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.errors import SettingsError, UserError
@@ -34,7 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.home is not None:
             settings = settings.model_copy(update={"home": options.home})
         stages = tuple(Stage(stage) for stage in options.stages) if options.stages else None
-        info = worker_info(DeviceKind(options.device_kind), stages=stages, studies=options.studies)
+        settings = with_users_code(settings, allow=options.allow, folder=options.folder)
+        allow = settings.worker.allow
+        kind = DeviceKind(options.device_kind)
+        info = worker_info(kind, stages=stages, studies=options.studies, packages=allow)
         store = PgLeaseStore(url, duration_s=settings.lease.duration_s, backoff_s=settings.lease.backoff_s)
         return serve(store, settings.redis_url, info, settings, once=options.once)
     except UserError as error:
@@ -50,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device-kind", default=str(LOCAL), help="the kind of device this is (default: %(default)s)")
     parser.add_argument("--studies", type=_names, default=(), help="serve only these, separated by commas")
     parser.add_argument("--stages", type=_stages, default=(), help="do only these: train, measure, run (default: all)")
+    parser.add_argument("--allow", type=_names, default=(), help="run users' functions from these packages")
+    parser.add_argument("--folder", type=Path, help="where users' packages and files are (default: here)")
     parser.add_argument("--once", action="store_true", help="leave as soon as nothing is left to do")
     parser.add_argument("--home", type=Path, help="folder for results that could not be reported (default: .nasd)")
     return parser

@@ -1,7 +1,8 @@
 """The evaluating child: carries out one evaluation at a time for the worker that started it, and dies with it.
 
-Started as `python -P -m workers.child WIRE CONTROL PARENT WARM LOCKDIR`; its standard input is a pipe that ends with
-its parent. It never sees a lease's token, a database's address or a password.
+Started as `python -P -m workers.child WIRE CONTROL PARENT WARM LOCKDIR SCRATCH ALLOW` (SCRATCH may be empty, ALLOW is
+a list with commas); its standard input is a pipe that ends with its parent. It never sees a lease's token, a database's
+address or a password.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import time
 import traceback
 from pathlib import Path
 
-from nasd.domain.measurement import Measurement, Outcome, OutcomeKind, Stage
+from nasd.domain.measurement import Measurement, Outcome, OutcomeKind
 from workers.assignment import Assignment, Json, outcome_to_json
 from workers.control import Control
 from workers.hooks import Hooks, Stopped, StoppedEarly
 from workers.hostlock import HostLock
+from workers.hygiene import Hygiene, fresh_torch, storable
 from workers.recipe import Recipe
 from workers.stages import NEEDS_TORCH, evaluate_of
 from workers.verdict import of_exception
@@ -31,20 +33,25 @@ from workers.wire import Wire
 STOPPED: Json = {"kind": "stopped"}  # the answer of an evaluation that was told to stop and report nothing
 _PR_SET_PDEATHSIG = 1
 _MAX_RECIPES = 16
+_MESSAGE_CHARACTERS, _TRACEBACK_CHARACTERS = 2_000, 32_000
 _LIBC = ctypes.CDLL(None)
 
 
 class Child:
     """State between evaluations: recipes by study, torch once imported, the host's lock."""
 
-    def __init__(self, control: Control, lock: HostLock) -> None:
-        self._control, self._lock = control, lock
+    def __init__(
+        self, control: Control, lock: HostLock, *, allow: frozenset[str] = frozenset(), scratch: Path | None = None
+    ) -> None:
+        self._control, self._lock, self._allow, self._scratch = control, lock, allow, scratch
+        self._hygiene = Hygiene()
+        self._ran_users_code = False
         self._recipes: dict[int, Json | Recipe] = {}
         self._warming: threading.Thread | None = None
 
     def warm(self) -> None:
         """Import torch beside the wait for the first evaluation."""
-        self._warming = threading.Thread(target=_import_torch, name="warm", daemon=True)
+        self._warming = threading.Thread(target=fresh_torch, name="warm", daemon=True)
         self._warming.start()
 
     def keep_recipe(self, study: int, value: Json) -> None:
@@ -56,7 +63,7 @@ class Child:
     def answer(self, value: Json) -> Json:
         """Carry out one evaluation; whatever it raises becomes its outcome."""
         assignment = Assignment.from_json(value)
-        hooks = Hooks(self._control, self._lock)
+        hooks = Hooks(self._control, self._lock, allow=self._allow, scratch=self._scratch)
         began = time.perf_counter()
         try:
             outcome = self._evaluate(assignment, hooks)
@@ -65,12 +72,18 @@ class Child:
         except StoppedEarly as stop:
             outcome = Outcome(OutcomeKind.PRUNED, stop.measurements, reason="stopped_early")
         except BaseException as error:  # noqa: BLE001 - a user's function may raise anything, SystemExit included
-            outcome = _of_error(error, assignment.stage)
+            outcome = self._of_error(error)
         finally:
+            self._hygiene.leave_if_forked()
             hooks.leave()
         answer = outcome_to_json(outcome)
         answer["seconds"] = {"evaluate": time.perf_counter() - began, "paused": self._control.paused_s}
         return answer
+
+    def is_worn(self) -> bool:
+        """Whether users' code left something behind, so that the next evaluation needs another process."""
+        ran_users_code, self._ran_users_code = self._ran_users_code, False
+        return ran_users_code and self._hygiene.is_worn()
 
     def _evaluate(self, assignment: Assignment, hooks: Hooks) -> Outcome:
         recipe = self._recipe(assignment.study_id)
@@ -78,8 +91,9 @@ class Child:
             if self._warming is not None:
                 self._warming.join()
                 self._warming = None
-            _import_torch()
+            fresh_torch()
         evaluate = evaluate_of(assignment.stage)
+        self._ran_users_code = recipe.runs_users_code(assignment.stage)
         self._control.mark_running()
         measured: tuple[Measurement, ...] = evaluate(assignment, recipe.spec, recipe.data, hooks)
         return Outcome(OutcomeKind.COMPLETED, measured)
@@ -87,26 +101,23 @@ class Child:
     def _recipe(self, study: int) -> Recipe:
         recipe = self._recipes[study]
         if not isinstance(recipe, Recipe):
-            recipe = self._recipes[study] = Recipe.read(recipe)
+            recipe = Recipe.read(recipe)
+            recipe.refuse_unless(self._allow)
+            self._recipes[study] = recipe
         return recipe
 
-
-def _of_error(error: BaseException, stage: Stage) -> Outcome:
-    verdict = of_exception(error, stage)
-    return Outcome(
-        verdict.kind,
-        reason=verdict.reason,
-        message=verdict.message,
-        violation=verdict.violation,
-        log="".join(traceback.format_exception(error)),
-    )
-
-
-def _import_torch() -> None:
-    with contextlib.suppress(ImportError):  # the stage that needs it says so better
-        import torch
-
-        torch.set_num_threads(1)
+    def _of_error(self, error: BaseException) -> Outcome:
+        verdict = of_exception(error, runs_users_code=self._ran_users_code)
+        message = verdict.message
+        if len(message) > _MESSAGE_CHARACTERS:
+            message = f"{message[:_MESSAGE_CHARACTERS]} ..."
+        return Outcome(
+            verdict.kind,
+            reason=verdict.reason,
+            message=storable(message, limit=len(message)),
+            violation=verdict.violation,
+            log=storable("".join(traceback.format_exception(error)), limit=_TRACEBACK_CHARACTERS),
+        )
 
 
 def _serve(wire: Wire, child: Child) -> None:
@@ -116,7 +127,7 @@ def _serve(wire: Wire, child: Child) -> None:
             continue
         answer = child.answer(message)
         _flush()
-        wire.send([answer])
+        wire.send([{**answer, "worn": True} if child.is_worn() else answer])
 
 
 def _flush() -> None:
@@ -154,8 +165,14 @@ def main(arguments: list[str]) -> None:
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    sys.path.insert(0, str(Path.cwd()))  # where users' functions are found, as with `python -m`
-    child = Child(Control(control_fd), HostLock(Path(arguments[4])))
+    sys.path.append(str(Path.cwd()))  # last: a file there called queue.py must not take a library's place
+    lock, scratch, allow = arguments[4:7]
+    child = Child(
+        Control(control_fd),
+        HostLock(Path(lock)),
+        allow=frozenset(filter(None, allow.split(","))),
+        scratch=Path(scratch) if scratch else None,
+    )
     os.close(control_fd)
     if warm:
         child.warm()

@@ -45,7 +45,12 @@ def stages_here() -> tuple[Stage, ...]:
 
 
 def worker_info(
-    kind: DeviceKind, *, stages: Sequence[Stage] | None = None, studies: Sequence[str] = (), name: str | None = None
+    kind: DeviceKind,
+    *,
+    stages: Sequence[Stage] | None = None,
+    studies: Sequence[str] = (),
+    packages: Sequence[str] = (),
+    name: str | None = None,
 ) -> WorkerInfo:
     """What this process says of itself when it registers.
 
@@ -53,6 +58,7 @@ def worker_info(
         kind: its device kind.
         stages: it serves; None: all that are possible here.
         studies: it serves; empty: any.
+        packages: that users' functions may be imported from.
         name: unique among live workers; None: host, process and two random bytes (containers repeat the first two).
     """
     host = socket.gethostname()
@@ -62,7 +68,8 @@ def worker_info(
         device_kind=kind,
         stages=tuple(stages) if stages else stages_here(),
         studies=tuple(studies),
-        facts=describe(),
+        packages=tuple(packages),
+        facts=describe() | {"packages": list(packages)},
     )
 
 

@@ -16,7 +16,8 @@ from workers.assignment import Assignment, outcome_from_json
 from workers.control import Order
 from workers.hostlock import DEFAULT_DIRECTORY
 from workers.oom import n_oom_kills
-from workers.process import KEEP_LOG_BYTES, ChildProcess
+from workers.process import KEEP_LOG_BYTES, ChildProcess, Start
+from workers.recipe import Recipe
 from workers.stages import NEEDS_TORCH
 from workers.verdict import Verdict
 
@@ -33,6 +34,7 @@ class _Watch:
     """What the ticks of one evaluation know."""
 
     stage: Stage
+    recipe: Mapping[str, object]
     limit_s: float
     began: float
     running_since: float | None = None
@@ -52,6 +54,7 @@ class Evaluator:
         wake: int | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
         lock_directory: Path = DEFAULT_DIRECTORY,
+        scratch: Path | None = None,
         min_life_s: float = 60.0,
     ) -> None:
         """Nothing is started yet.
@@ -62,11 +65,15 @@ class Evaluator:
             wake: a file descriptor that becomes readable when `is_stopping` turns true.
             is_stopping: the worker wants to leave; the running evaluation is to stop at its next step boundary.
             lock_directory: of the host's measuring lock.
+            scratch: a folder for checkpoints of users' evaluations; None: they keep none.
             min_life_s: a child is not replaced for its number of evaluations before this age: where an evaluation takes
                 a millisecond, a new process every 500 would cost more than they do.
         """
         self._settings, self._warm, self._wake = settings, warm, wake
-        self._is_stopping, self._lock_directory, self._min_life_s = is_stopping, lock_directory, min_life_s
+        self._is_stopping, self._min_life_s = is_stopping, min_life_s
+        self._start = Start(
+            lock_directory=lock_directory, folder=settings.folder, allow=settings.allow, scratch=scratch
+        )
         self._child: ChildProcess | None = None
         self._base_rss_mib: dict[Stage, float] = {}
         self._n_oom_kills, self._counted_at = 0, 0.0
@@ -98,7 +105,7 @@ class Evaluator:
         """
         began = time.monotonic()
         child = self._ready_child()
-        watch = _Watch(assignment.stage, limit_s or self._settings.time_limit_s, began)
+        watch = _Watch(assignment.stage, recipe, limit_s or self._settings.time_limit_s, began)
         messages = [assignment.to_json()]
         if assignment.study_id not in child.known_studies:
             messages.insert(0, {"study": assignment.study_id, "recipe": dict(recipe)})
@@ -149,7 +156,7 @@ class Evaluator:
             answer = child.wait(TICK_S)
         child.n_evaluations += 1
         log = child.take_log()
-        self._recycle(child, watch)
+        self._recycle(child, watch, is_worn="worn" in answer)
         if answer["kind"] == "stopped":
             return None
         outcome = outcome_from_json(answer)
@@ -191,7 +198,9 @@ class Evaluator:
         self._child = None
         status = child.close(patience_s=5.0)  # a crash may take a while to be written down
         self.n_deaths += 1
-        found = watch.verdict or verdict.of_death(status, watch.stage, oom_killed=oom_killed)
+        found = watch.verdict or verdict.of_death(
+            status, runs_users_code=Recipe.read(watch.recipe).runs_users_code(watch.stage), oom_killed=oom_killed
+        )
         logger.warning(
             "evaluating process died",
             extra={"fields": {"reason": found.reason, "status": status, "stopped": watch.is_stopped}},
@@ -211,15 +220,15 @@ class Evaluator:
         if self._child is not None and not self._child.is_alive():
             self._drop()  # it died while it had nothing to do
         if self._child is None:
-            self._child = ChildProcess(warm=self._warm, lock_directory=self._lock_directory, wake=self._wake)
+            self._child = ChildProcess(self._start, warm=self._warm, wake=self._wake)
             self._base_rss_mib.clear()
             self._count_oom_kills()
             self.n_children += 1
         self._child.control.reset()
         return self._child
 
-    def _recycle(self, child: ChildProcess, watch: _Watch) -> None:
-        """End the child where it leaks or is old; the next evaluation gets a new one."""
+    def _recycle(self, child: ChildProcess, watch: _Watch, *, is_worn: bool) -> None:
+        """End the child where it leaks, is old or worn by users' code; the next evaluation gets a new one."""
         child.used_torch |= watch.stage in NEEDS_TORCH
         self._warm = child.used_torch  # a worker that trains wants torch in the next child too, any other does not
         age_s = time.monotonic() - child.born_at
@@ -229,8 +238,9 @@ class Evaluator:
         if is_sample:
             rss_mib = child.rss_mib()
             grown_mib = rss_mib - self._base_rss_mib.setdefault(watch.stage, rss_mib)
-        if is_old or grown_mib > self._settings.recycle_rss_growth_mib:
-            logger.info("child replaced", extra={"fields": {"n": child.n_evaluations, "grown_mib": round(grown_mib)}})
+        if is_old or is_worn or grown_mib > self._settings.recycle_rss_growth_mib:
+            fields = {"n": child.n_evaluations, "grown_mib": round(grown_mib), "worn": is_worn}
+            logger.info("child replaced", extra={"fields": fields})
             self._drop()
 
     def _count_oom_kills(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from nasd.domain.measurement import Measurement
 from workers.control import Control, Order
@@ -31,10 +32,21 @@ class StoppedEarly(BaseException):
 class Hooks:
     """One evaluation's ear: orders of the worker, and other workers' wish to measure."""
 
-    def __init__(self, control: Control, lock: HostLock) -> None:
+    def __init__(
+        self, control: Control, lock: HostLock, *, allow: frozenset[str] = frozenset(), scratch: Path | None = None
+    ) -> None:
+        """Of an evaluation that begins.
+
+        Args:
+            control: the page shared with the worker.
+            lock: of this host.
+            allow: top-level packages that the user's code may come from.
+            scratch: a folder for checkpoints that the next attempt on this host finds; None: there is none.
+        """
         self._control = control
         self._lock = lock
         self._paused_s = 0.0
+        self.allow, self.scratch = allow, scratch
         self.partial: dict[str, float] = {}
 
     def at_step(self, step: int) -> None:
@@ -45,9 +57,20 @@ class Hooks:
         """
         self._boundary(step, share=True)
 
-    def at_own_step(self, step: int) -> None:
-        """The same for a user's function, whose steps may be long: measurers don't wait for it."""
-        self._boundary(step, share=False)
+    def at_own_step(self, step: int) -> bool:
+        """The same for a user's function, whose steps may be long: measurers don't wait for it.
+
+        Returns:
+            Whether it shall stop early and return what there is.
+
+        Raises:
+            Stopped: the worker says so.
+        """
+        try:
+            self._boundary(step, share=False)
+        except StoppedEarly:
+            return True
+        return False
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:

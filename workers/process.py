@@ -10,19 +10,38 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from nasd.usercode import without_secrets
 from workers.assignment import Json
 from workers.control import Control
 from workers.wire import Wire
 
 KEEP_LOG_BYTES = 64 * 1024
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-_SECRETS = ("NASD_DATABASE_URL", "NASD_REDIS_URL", "PGPASSWORD")  # users' code has no business with them
 _MIB = 1 << 20
+_MOST_READS = 64  # of 64 KiB at once; a pipe holds one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a worker starts its children with.
+
+    Attributes:
+        lock_directory: of the host's measuring lock.
+        folder: where users' packages and files are; None: the worker's own. It is looked in before the worker's own.
+        allow: top-level packages that users' code may come from.
+        scratch: a folder for checkpoints; None: there are none.
+    """
+
+    lock_directory: Path
+    folder: Path | None = None
+    allow: tuple[str, ...] = ()
+    scratch: Path | None = None
 
 
 class ChildProcess:
@@ -33,12 +52,12 @@ class ChildProcess:
         used_torch: for an evaluation.
     """
 
-    def __init__(self, *, warm: bool, lock_directory: Path, wake: int | None = None) -> None:
+    def __init__(self, start: Start, *, warm: bool, wake: int | None = None) -> None:
         """Start it.
 
         Args:
+            start: the same for every child of a worker.
             warm: import torch at once.
-            lock_directory: of the host's measuring lock.
             wake: a file descriptor that ends a wait when it becomes readable.
         """
         self.n_evaluations = 0
@@ -49,7 +68,7 @@ class ChildProcess:
         ours, theirs = socket.socketpair()
         self._wire = Wire(ours)
         try:
-            self._process = _start(theirs.fileno(), control_fd, warm=warm, lock_directory=lock_directory)
+            self._process = _started(theirs.fileno(), control_fd, start, warm=warm)
         finally:
             theirs.close()
             os.close(control_fd)
@@ -110,6 +129,10 @@ class ChildProcess:
 
     def kill(self) -> None:
         """Kill it and what it started, at once."""
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(self.pid).children(recursive=True):  # those in sessions of their own too
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # its session's group has its number
 
@@ -136,7 +159,7 @@ class ChildProcess:
         return status
 
     def _read_log(self) -> None:
-        while True:
+        for _ in range(_MOST_READS):  # one that prints for ever must not keep us from looking at its limits
             try:
                 chunk = os.read(self._out, 1 << 16)
             except (BlockingIOError, ValueError):
@@ -149,11 +172,13 @@ class ChildProcess:
             del self._log[:-KEEP_LOG_BYTES]
 
 
-def _start(wire: int, control: int, *, warm: bool, lock_directory: Path) -> subprocess.Popen[bytes]:
+def _started(wire: int, control: int, start: Start, *, warm: bool) -> subprocess.Popen[bytes]:
     root = str(Path(__file__).resolve().parent.parent)  # wherever this package is, also from a source tree
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS} | _ONE_THREAD
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), root)))
-    arguments = [str(wire), str(control), str(os.getpid()), str(int(warm)), str(lock_directory)]
+    environment = without_secrets(os.environ) | _ONE_THREAD
+    given = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100
+    environment["PYTHONPATH"] = os.pathsep.join([*given, root, str(Path.cwd())])
+    arguments = [str(wire), str(control), str(os.getpid()), str(int(warm)), str(start.lock_directory)]
+    arguments += [str(start.scratch.absolute()) if start.scratch is not None else "", ",".join(start.allow)]
     return subprocess.Popen(
         # -P: a folder of the user's named `workers` must not stand in for ours; -u: what it printed last before it died
         # is in the log, and in order with what C code printed
@@ -163,6 +188,7 @@ def _start(wire: int, control: int, *, warm: bool, lock_directory: Path) -> subp
         stderr=subprocess.STDOUT,
         pass_fds=(wire, control),
         start_new_session=True,
+        cwd=start.folder,
         env=environment,
         bufsize=0,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from nasd.domain.measurement import Stage
 from nasd.domain.study import StudySpec
 from nasd.errors import NasdError, WorldFault
 from nasd.studyfile import spec_from_json
+from nasd.usercode import functions_of, refuse_unless_allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,24 @@ class Recipe:
         try:
             data = value.get("data")
             spec = spec_from_json(cast("dict[str, Any]", value["spec"]))
-            return cls(spec, _facts(cast("Mapping[str, Any]", data)) if data else None)
+            return cls(spec, DataFacts.from_json(cast("Mapping[str, Any]", data)) if data else None)
         except (NasdError, KeyError, TypeError, ValueError) as error:
             raise WorldFault(
                 "recipe_unreadable", f"the study's recipe can't be read here ({error}); use the controller's version"
             ) from error
+
+    def runs_users_code(self, stage: Stage) -> bool:
+        """Whether a function of the user's takes part in `stage`."""
+        return bool(functions_of(self.spec, stage))
+
+    def refuse_unless(self, allow: Collection[str]) -> None:
+        """Refuse a study whose functions come from elsewhere than the packages `allow`.
+
+        Raises:
+            FunctionError: `not_allowed`.
+        """
+        for key, dotted in functions_of(self.spec).items():
+            refuse_unless_allowed(dotted, what=key, allow=allow)
 
     def time_limit_s(self, stage: Stage) -> float | None:
         """The study file's own limit for one evaluation of `stage`."""
@@ -43,9 +57,3 @@ class Recipe:
         if stage is Stage.RUN and self.spec.evaluation is not None:
             return self.spec.evaluation.time_limit_s
         return None
-
-
-def _facts(value: Mapping[str, Any]) -> DataFacts:
-    fields = dict(value)
-    fields["input_shape"] = tuple(fields["input_shape"])
-    return DataFacts(**fields)

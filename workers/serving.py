@@ -67,6 +67,7 @@ def serve(
         wake=stop.fileno(),
         is_stopping=lambda: stop.requested,
         lock_directory=lock_directory,
+        scratch=_home(settings) / "scratch",
     )
     with _metrics(settings.worker.metrics_port, stats), _signals(stop, evaluator), contextlib.closing(evaluator):
         evaluator.start()
@@ -118,7 +119,7 @@ class _Parts:
                 bell.close()
 
     def _session(self, keeper: Keeper, bell: RqDoorbell | None) -> Session:
-        spool = Spool((self.settings.home or Path(".nasd")).absolute() / "spool" / self.info.host)
+        spool = Spool(_home(self.settings) / "spool" / self.info.host)
         return Session(
             self.store,
             self.worker,
@@ -154,6 +155,10 @@ class _Parts:
         listener.run()
         if refusals:
             raise refusals[0]
+
+
+def _home(settings: Settings) -> Path:
+    return (settings.home or Path(".nasd")).absolute()
 
 
 def _register(store: LeaseStore, info: WorkerInfo, stop: Stop) -> WorkerId | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -65,6 +65,8 @@ class Plan:
     """What `nasd plan` says.
 
     Attributes:
+        space_size: how many architectures there are; at most so many where `is_size_exact` is false.
+        recipe_parameters: searched training settings; every setting of them counts in `space_size`.
         decisions: independent choices of the largest network, by gene.
         trials: how many there will be; a range where only time bounds the study. None where nothing could be timed.
         wall_s: None where nothing could be timed.
@@ -74,6 +76,8 @@ class Plan:
     study: str
     space: str
     space_size: int
+    is_size_exact: bool
+    recipe_parameters: tuple[str, ...]
     decisions: Mapping[str, int]
     objectives: tuple[str, ...]
     limits: tuple[str, ...]
@@ -95,7 +99,8 @@ def decisions(space: SearchSpace, rng: np.random.Generator) -> dict[str, int]:
     for _ in range(_SAMPLES):
         for gene, value in space.sample(rng).genes:
             for place, option in enumerate(value if isinstance(value, tuple) else (value,)):
-                seen.setdefault((gene, place), set()).add(option)
+                if option is not None:  # it doesn't exist there
+                    seen.setdefault((gene, place), set()).add(option)
     counts: dict[str, int] = {}
     for (gene, _place), options in seen.items():
         counts[gene] = counts.get(gene, 0) + (len(options) > 1)
@@ -130,21 +135,25 @@ def stage_needs(spec: StudySpec, *, device: str, n_train: int) -> tuple[StageNee
     takes = {
         Stage.MEASURE: f"{measure.windows} windows of {measure.window_s * 1000:g} ms, "
         f"batch {measure.batch}, threads {measure.threads}",
-        Stage.TRAIN: f"{train.steps} steps of {train.batch} of {n_train:,} samples, on {device}",
+        Stage.TRAIN: f"{train.steps} steps of {min(train.batch, n_train)} of {n_train:,} samples, on {device}",
         Stage.RUN: f"your function {spec.evaluation.run if spec.evaluation else ''}",
     }
-    sources = {Stage.MEASURE: Source.MEASURED, Stage.TRAIN: Source.TRAINED}
     return tuple(
         StageNeed(
             stage=stage,
             on=kinds if stage is Stage.MEASURE else kinds[:1],
-            gives=tuple(
-                dict.fromkeys(name for name in quantities if stage is Stage.RUN or SOURCES.get(name) is sources[stage])
-            ),
+            gives=tuple(dict.fromkeys(name for name in quantities if _gives(spec, stage, name))),
             takes=takes[stage],
         )
         for stage in spec.stages()
     )
+
+
+def _gives(spec: StudySpec, stage: Stage, name: str) -> bool:
+    source = SOURCES.get(name, Source.TRAINED)
+    if source is Source.COUNTED:  # of the built module, by the stage that builds it first, where not ahead of all
+        return not spec.is_counted_ahead and stage is spec.stages()[0]
+    return stage is Stage.RUN or source is {Stage.MEASURE: Source.MEASURED, Stage.TRAIN: Source.TRAINED}[stage]
 
 
 def spend(spec: StudySpec, timings: Sequence[Timing], *, workers: int) -> tuple[Spend | None, Spend | None]:
@@ -180,7 +189,7 @@ def warnings(
     spec: StudySpec, *, by_gene: Mapping[str, int], trials: Spend | None, space_size: int, timings: Sequence[Timing]
 ) -> tuple[str, ...]:
     """What the user should mend before spending anything, gravest first."""
-    found = [f"{timing.name} ({timing.params:,} parameters): {timing.problem}" for timing in timings if timing.problem]
+    found = list(_problems(timings))
     limit_s = spec.train.time_limit_s
     slow = [timing for timing in timings if limit_s is not None and timing.train_s > limit_s]
     found += [f"{each.name} would train {each.train_s:.0f} s, over train.time_limit; raise it" for each in slow]
@@ -188,8 +197,23 @@ def warnings(
     if trials is not None and n_decisions and trials.likely < min(TRIALS_PER_DECISION * n_decisions, space_size):
         found.append(_too_few(by_gene, n_decisions, trials.likely))
     if trials is not None and trials.likely > space_size:
-        found.append(f"the space has only {space_size:,} networks; the study ends when all are tried")
+        found.append(f"the space has only {_networks(space_size)}; the study ends when all are tried")
     return tuple(found)
+
+
+def _problems(timings: Sequence[Timing]) -> Iterator[str]:
+    """Each once, with the networks that have it."""
+    names: dict[str, list[str]] = {}
+    for timing in timings:
+        if timing.problem is not None:
+            size = f" ({timing.params:,} parameters)" if timing.params else ""
+            names.setdefault(timing.problem, []).append(timing.name + size)
+    for problem, having in names.items():
+        yield f"{'all' if len(having) == len(timings) > 1 else ', '.join(having)}: {problem}"
+
+
+def _networks(n: int) -> str:
+    return f"{n:,} network{'' if n == 1 else 's'}"
 
 
 def _too_few(by_gene: Mapping[str, int], n_decisions: int, trials: float) -> str:
@@ -197,9 +221,14 @@ def _too_few(by_gene: Mapping[str, int], n_decisions: int, trials: float) -> str
     key = _PARAMETER_OF.get(gene, gene)
     wanted = TRIALS_PER_DECISION * n_decisions
     rest = TRIALS_PER_DECISION * (n_decisions - most)
-    by_layer = f"{most} of the {n_decisions} decisions" if most > 1 else "one decision like the others"
+    narrower = (
+        f"fix space.params.{key} first ({most} of the {n_decisions} decisions; one option left there asks for "
+        f"{max(rest, 1)} trials)"
+        if most > 1
+        else f"leave one option of some parameters of [space.params] (each then asks for {TRIALS_PER_DECISION} less)"
+    )
     return (
-        f"{trials / n_decisions:.1f} trials per decision ({trials:.0f} trials, {n_decisions} decisions) is below "
-        f"{TRIALS_PER_DECISION}: fix space.params.{key} first ({by_layer}; one option left there asks for "
-        f"{max(rest, 1)} trials), or set budget.trials = {wanted}"
+        f"{trials / n_decisions:.1f} trials per decision ({trials:.0f} trials, {n_decisions} "
+        f"decision{'' if n_decisions == 1 else 's'}) is below {TRIALS_PER_DECISION}: {narrower}, "
+        f"or set budget.trials = {wanted}"
     )

@@ -8,6 +8,12 @@ from math import log
 
 Row = Mapping[str, object]
 REFERENCE = "medium"  # the hand-made baseline that a search has to beat
+COSTS: Mapping[str, str] = {  # what a network costs -> the word for it
+    "params": "parameters",
+    "flops": "FLOPs",
+    "latency_ms": "latency",
+    "peak_memory_bytes": "memory",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ def compare(
 ) -> Comparison | None:
     """The find worth telling of; None where there is no error objective, no front, or no finished such baseline.
 
-    `costs` names the study's objectives beside the error.
+    `costs` names what each network costs among the study's objectives: counts, and what devices measure.
 
     The one-standard-error rule: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3. Among the
     members that can't be told from the best, the one with the least sum of log costs.
@@ -65,10 +71,11 @@ def sentences(comparison: Comparison, *, reference: str = REFERENCE) -> list[str
     if abs(difference) <= noise:
         verdict = "the same validation error within one standard error"
     else:
-        verdict = f"a validation error {abs(difference):.1%} {'higher' if difference > 0 else 'lower'}"
-    costs = ", ".join(_times(name, ratio) for name, ratio in comparison.ratios.items())
+        points = f"{abs(difference) * 100:.1f} percentage points"
+        verdict = f"a validation error {points} {'higher' if difference > 0 else 'lower'}"
+    said = ", ".join([verdict, *(_times(name, ratio) for name, ratio in comparison.ratios.items())])
     lines = [
-        f"trial {member.trial} against the hand-made {reference} baseline: {verdict}, {costs}",
+        f"trial {member.trial} against the hand-made {reference} baseline: {said}",
         (
             f"  error {_error(member)} against {_error(baseline)}; the lowest on the front is trial {best.trial} "
             f"with {_error(best)} (± is one standard error of one run's estimate)"
@@ -99,6 +106,8 @@ def _error(member: Member) -> str:
 
 
 def _times(name: str, ratio: float) -> str:
-    nouns = {"params": ("fewer parameters", "more parameters"), "latency_ms": ("lower latency", "higher latency")}
-    less, more = nouns.get(name, (f"fewer {name}", f"more {name}"))
-    return f"{ratio:.1f} times {less}" if ratio >= 1 else f"{1 / ratio:.1f} times {more}"
+    noun, factor = COSTS[name], max(ratio, 1 / ratio)
+    less, more = {"latency": ("lower", "higher"), "memory": ("less", "more")}.get(noun, ("fewer", "more"))
+    if factor < 1.05:  # would be shown as 1.0 times
+        return f"about the same {noun}"
+    return f"{factor:.1f} times {less if ratio >= 1 else more} {noun}"

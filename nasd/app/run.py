@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from threading import Event
 
 from nasd.app.endpoints import Endpoints
@@ -16,6 +17,7 @@ from nasd.errors import Unavailable, UserError
 from nasd.ports.trials import Study, StudyState
 from nasd.store.connect import DatabaseAway
 from nasd.store.studies import PgStudies
+from nasd.usercode import packages_of
 
 DRAIN_S = 9.5
 TICK_S = 0.25
@@ -51,10 +53,16 @@ def run(
     endpoints: Endpoints,
     *,
     n_workers: int,
+    folder: Path,
     stops: Stops,
     on_tick: Callable[[Family], None],
 ) -> Ended:
     """Start the family and stay until the study ends or a stop is requested; nothing runs afterwards.
+
+    The workers may run the code that the study names: whoever runs a study file means what stands in it.
+
+    Args:
+        folder: of the study file, where the user's packages and files are.
 
     Raises:
         Unavailable: a child does not stay up.
@@ -64,7 +72,7 @@ def run(
     keep = () if endpoints.services is None else (endpoints.services.lock_fd,)
     family, studies = Family(keep_fds=keep), PgStudies(endpoints.database["controller"])
     try:
-        _start(family, study, endpoints, n_workers=n_workers)
+        _start(family, study, endpoints, n_workers=n_workers, folder=folder)
         state = _watch(family, study, studies, endpoints, stops=stops, on_tick=on_tick)
     except BaseException:
         family.kill()
@@ -76,7 +84,8 @@ def run(
     return Ended.COMPLETED if state is StudyState.COMPLETED else Ended.STOPPED
 
 
-def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int) -> None:
+def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int, folder: Path) -> None:
+    users = [word for package in packages_of(study.spec) for word in ("--allow", package)]
     logs = endpoints.home / "logs"
     stages = [word for stage in study.spec.stages() for word in ("--stage", str(stage))]  # others would import torch
     family.add(
@@ -91,7 +100,7 @@ def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int
         family.add(
             Member(
                 name=f"worker {number}",
-                arguments=["worker", "--study", study.name, *stages],
+                arguments=["worker", "--study", study.name, *stages, *users, "--folder", str(folder)],
                 environment=endpoints.environment("worker"),
                 log=logs / f"{study.name}-worker-{number}.log",
             )

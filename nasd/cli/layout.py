@@ -9,6 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 
 _UNITS_IN_NAMES = ("_ms", "_bytes", "_mj", "_s")
+_DEPTHS = ("layers", "blocks")
+_CLEAR_WITHOUT_NAME = ("activation", "norm")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
@@ -80,18 +82,27 @@ def moment(at: object) -> str:
 def architecture(genes: object) -> str:
     """Genes on one short line: `widths=256-128-512 gelu batchnorm dropout=0.1`.
 
-    Lists are joined by `-`; a text stands for itself where it says enough; a depth that a list shows is left out.
+    Lists are joined by `-`; activation and norm stand for themselves; a depth that a list shows is left out, and so is
+    what does not exist, which in a list is `_`.
     """
     if not isinstance(genes, Mapping):
         return "-" if genes is None else compact(genes)
     lists = {name: value for name, value in genes.items() if isinstance(value, list)}
     lengths = {len(value) for value in lists.values()}
-    words = [f"{name}={'-'.join(str(item) for item in value)}" for name, value in sorted(lists.items())]
+    words = [f"{name}={'-'.join(map(_gene, value))}" for name, value in sorted(lists.items())]
     for name, value in sorted(genes.items(), key=lambda item: (not isinstance(item[1], str), item[0])):
-        if name in lists or (name == "layers" and value in lengths):
+        if name in lists or value is None or (name in _DEPTHS and value in lengths):
             continue
-        words.append(value if isinstance(value, str) and value != "none" else f"{name}={value}")
+        stands_alone = name in _CLEAR_WITHOUT_NAME and isinstance(value, str) and value != "none"
+        words.append(str(value) if stands_alone else f"{name}={_gene(value)}")
     return " ".join(words)
+
+
+def _gene(value: object) -> str:
+    """As a study file writes it; `_` for what does not exist."""
+    if value is None:
+        return "_"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def compact(value: object) -> str:

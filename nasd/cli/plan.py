@@ -60,9 +60,9 @@ def _print(found: Plan) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     n_decisions = sum(found.decisions.values())
-    console.print(f"[bold]{found.study}[/]: {found.space_size:,} networks in the {found.space} space")
+    console.print(f"[bold]{found.study}[/]: {_size_text(found)}")
     parts = ", ".join(f"{gene} {count}" if count > 1 else gene for gene, count in found.decisions.items())
-    console.print(f"Decisions: {n_decisions} ({parts})")
+    console.print(f"Decisions: {n_decisions}" + (f" ({parts})" if parts else ""))
     console.print(f"Minimised together: {', '.join(found.objectives)}")
     if found.limits:
         console.print(f"Limits: {', '.join(found.limits)}")
@@ -75,6 +75,13 @@ def _print(found: Plan) -> None:
         workers = f"{found.workers} worker{'s' if found.workers > 1 else ''}"
         console.print(f"Time: [bold]{_time_text(found.wall_s)}[/] with {workers}")
     _print_troubles(console, found)
+
+
+def _size_text(found: Plan) -> str:
+    bound = "" if found.is_size_exact else "at most "
+    networks = "network" if found.space_size == 1 else "networks"
+    settings = f", with every setting of {', '.join(found.recipe_parameters)}" if found.recipe_parameters else ""
+    return f"{bound}{found.space_size:,} {networks} in the {found.space} space{settings}"
 
 
 def _print_troubles(console: Console, found: Plan) -> None:

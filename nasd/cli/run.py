@@ -40,7 +40,8 @@ def run(
 
     The embedded Postgres and Valkey are started unless NASD_DATABASE_URL and NASD_REDIS_URL are set. The same command
     again resumes exactly where it stopped, or goes on where the file's budget was raised. Ctrl-C drains within ten
-    seconds; a second Ctrl-C stops now. Nothing that was finished is lost either way.
+    seconds; a second Ctrl-C stops now. Nothing that was finished is lost either way. Functions of your own that the
+    file names are imported from the file's folder, or from here.
 
     \b
     Examples:
@@ -64,7 +65,7 @@ def run(
     with resolve(settings, home) as endpoints:
         prepare(endpoints, settings)
         opened = open_study(study, PgStudies(endpoints.database["controller"]), time_s=time_s)
-        ended = _search(opened, endpoints, console, n_workers=workers)
+        ended = _search(opened, endpoints, console, n_workers=workers, folder=study.resolve().parent)
         _closing(opened, endpoints, console, ended, path=study)
     if ended == "interrupted":
         raise typer.Exit(INTERRUPTED)
@@ -85,7 +86,7 @@ def _seconds(text: str | None) -> float | None:
     return seconds
 
 
-def _search(study: Study, endpoints: Endpoints, console: Console, *, n_workers: int | None) -> Ended:
+def _search(study: Study, endpoints: Endpoints, console: Console, *, n_workers: int | None, folder: Path) -> Ended:
     import signal
     from threading import Event
 
@@ -106,7 +107,8 @@ def _search(study: Study, endpoints: Endpoints, console: Console, *, n_workers: 
                     if display.is_due:
                         _look(study, endpoints, display, restarts=family.n_restarts)
 
-            return run(study, endpoints, n_workers=n_workers or default_workers(), stops=stops, on_tick=on_tick)
+            n_workers = n_workers or default_workers()
+            return run(study, endpoints, n_workers=n_workers, folder=folder, stops=stops, on_tick=on_tick)
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
@@ -137,7 +139,7 @@ def _fronts(connection: Connection, row: StudyRow, *, limit: int | None = None) 
 def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended, *, path: Path) -> None:
     """The front, what it is worth, the SQL to read it, and where everything lies."""
     from nasd.app.reading import connected
-    from nasd.app.report import compare, sentences
+    from nasd.app.report import COSTS, compare, sentences
     from nasd.cli.live import summary
     from nasd.store import views
 
@@ -146,7 +148,7 @@ def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended,
         assert progress is not None
         fronts = _fronts(connection, progress.study)
         kind = progress.study.device_kinds[0]
-        costs = [objective.name for objective in progress.study.objectives if objective.name != "val_error"]
+        costs = [each.name for each in progress.study.objectives if each.name in COSTS]
         front, baselines = views.front(connection, study.name, kind), views.baselines(connection, study.name)
         found = compare(front, baselines, costs=costs)
     lines = [

@@ -71,16 +71,18 @@ def _head(trial: Row) -> str:
     violation = trial["violation"]
     if isinstance(violation, float) and violation > 0:
         lines.append(f"  violation     {layout.number(violation)} (summed relative overshoot of the limits)")
+    seen = int(_float(trial["proposed_from"]))
+    width = max((len(name) for name in genes), default=0)
     lines += [
         f"  origin        {trial['operator']}{baseline}{of}",
-        f"  proposed by   {trial['strategy_version']} from the first {trial['proposed_from']} results",
+        f"  proposed by   {trial['strategy_version']}, having seen {layout.count(seen, 'result')}",
         f"  fidelity      {trial['fidelity']} steps, seed {trial['seed']}, recipe {trial['recipe']}",
         f"  learned       {'as result ' + str(trial['learned_seq']) if trial['learned_seq'] else 'not yet'}",
         f"  proposed at   {layout.moment(trial['created_at'])}",
         f"  started at    {layout.moment(trial['started_at'])}",
         f"  finished at   {layout.moment(trial['finished_at'])}",
         f"  architecture  {trial['architecture_key']}",
-        *(f"    {name:<12}{layout.compact(value)}" for name, value in genes.items()),
+        *(f"    {name:<{width}}  {layout.compact(value)}" for name, value in genes.items()),
     ]
     return "\n".join(lines)
 

@@ -13,11 +13,18 @@ def register(app: typer.Typer) -> None:
     app.command("worker")(worker)
 
 
-def worker(
+def worker(  # noqa: PLR0917 - options, none of them positional
     device_kind: Annotated[str, typer.Option("--device-kind", help="The kind of device this is.")] = "local",
     study: Annotated[list[str] | None, typer.Option("--study", help="Serve only this study; may be repeated.")] = None,
     stage: Annotated[
         list[str] | None, typer.Option("--stage", help="Do only this: train, measure or run; may be repeated.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="PACKAGE", help="Run users' functions from this package; may be repeated."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Where users' packages and files are; default: here.")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Leave as soon as nothing is left to do.")] = False,
     home: Annotated[Path | None, typer.Option("--home", help="Home of the embedded pair; default: NASD_HOME.")] = None,
@@ -30,10 +37,11 @@ def worker(
     Examples:
         nasd worker                          any study, as device kind "local"
         nasd worker --study kitchen --once   what is left of one study, then leave
+        nasd worker --allow my_pkg           also studies whose functions come from my_pkg
     """
     from nasd.app.endpoints import find_home, resolve
     from nasd.app.parent import leave_with_parent
-    from nasd.config import read_settings
+    from nasd.config import read_settings, with_users_code
     from nasd.domain.ids import DeviceKind
     from nasd.domain.measurement import Stage
     from nasd.errors import UserError
@@ -42,7 +50,7 @@ def worker(
     from workers.devices import worker_info
     from workers.serving import serve
 
-    settings = read_settings()
+    settings = with_users_code(read_settings(), allow=allow or (), folder=folder)
     unknown = [name for name in stage or () if name not in set(Stage)]
     if unknown:
         raise UserError(f"--stage {unknown[0]}: no such stage; known: {', '.join(Stage)}")
@@ -50,7 +58,9 @@ def worker(
     configure(settings.log_level)
     place = home or find_home(settings, Path.cwd())
     stages = tuple(Stage(name) for name in stage) if stage else None
-    info = worker_info(DeviceKind(device_kind), stages=stages, studies=tuple(study or ()))
+    info = worker_info(
+        DeviceKind(device_kind), stages=stages, studies=tuple(study or ()), packages=settings.worker.allow
+    )
     with resolve(settings, place) as endpoints:
         store = PgLeaseStore(
             endpoints.database["worker"], duration_s=settings.lease.duration_s, backoff_s=settings.lease.backoff_s

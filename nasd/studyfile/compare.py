@@ -29,6 +29,8 @@ def changes(old: StudySpec, new: StudySpec) -> list[str]:
     changed = [key for key in names if before.get(key) != after.get(key)]
     if list(old.objectives) != list(new.objectives) and old.objectives.keys() == new.objectives.keys():
         changed.append("objectives")  # their order is the order of a front's columns
+    if list(old.space.params) != list(new.space.params) and old.space.params.keys() == new.space.params.keys():
+        changed.append("space.params")  # their order is the order in which they are drawn
     return changed
 
 
@@ -69,6 +71,9 @@ def _flat(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
         if key == "objectives" and isinstance(member, list):
             for objective in member:
                 yield from _flat({f"{objective['name']}": objective}, "objectives.")
+        elif key == "space.params" and isinstance(member, list):
+            for parameter in member:  # as a whole: its fields are one decision
+                yield f"{key}.{parameter['name']}", parameter
         elif isinstance(member, dict):
             yield from _flat(member, f"{key}.")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -31,12 +32,12 @@ def validate(fields: Mapping[str, object]) -> StudySpec:
 def spec_to_json(spec: StudySpec) -> dict[str, object]:
     """`spec` as plain JSON values, every default written out.
 
-    Objectives become a list because their order is the order of a front's columns, and JSONB keeps no key order.
+    Objectives become a list because their order is the order of a front's columns, parameters because theirs is the
+    order in which they are drawn, and JSONB keeps no key order.
     """
-    fields: dict[str, object] = _adapter().dump_python((spec,), mode="json")[0]
-    objectives = fields["objectives"]
-    assert isinstance(objectives, dict)
-    return {**fields, "objectives": [{"name": name, **objective} for name, objective in objectives.items()]}
+    fields: dict[str, Any] = _adapter().dump_python((spec,), mode="json")[0]
+    space = {**fields["space"], "params": _listed(fields["space"]["params"])}
+    return {**fields, "space": space, "objectives": _listed(fields["objectives"])}
 
 
 def spec_from_json(value: Mapping[str, object]) -> StudySpec:
@@ -45,8 +46,21 @@ def spec_from_json(value: Mapping[str, object]) -> StudySpec:
     Raises:
         ValueError: not what `spec_to_json` wrote.
     """
-    objectives = value.get("objectives")
-    if not isinstance(objectives, list):
-        raise ValueError("objectives: must be a list of objects with a name")  # noqa: TRY004 - one class for callers
-    named = {str(item["name"]): {key: part for key, part in item.items() if key != "name"} for item in objectives}
-    return validate({**value, "objectives": named})
+    objectives, space = _named(value.get("objectives"), "objectives"), value.get("space")
+    if not isinstance(space, Mapping):
+        raise ValueError("space: must be an object")  # noqa: TRY004 - one class for callers
+    params = space.get("params")
+    if isinstance(params, Mapping):  # as the first version wrote them
+        params = [{"name": name, "choice": options} for name, options in params.items()]
+    space = {**space, "params": _named(params, "space.params")}
+    return validate({**value, "space": space, "objectives": objectives})
+
+
+def _listed(members: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, **member} for name, member in members.items()]
+
+
+def _named(members: object, key: str) -> dict[str, Any]:
+    if not isinstance(members, list):
+        raise ValueError(f"{key}: must be a list of objects with a name")  # noqa: TRY004 - one class for callers
+    return {str(item["name"]): {key: part for key, part in item.items() if key != "name"} for item in members}

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from nasd.domain.data import Task
 from nasd.domain.ids import LOCAL
 from nasd.domain.objective import SOURCES
 from nasd.domain.objective import Source as ValueSource
@@ -19,6 +20,8 @@ from nasd.studyfile import known
 from nasd.studyfile.convert import validate
 from nasd.studyfile.durations import seconds_of
 from nasd.studyfile.lines import Path as KeyPath
+from nasd.studyfile.parameters import check_parameters
+from nasd.studyfile.relations import check_relations
 from nasd.studyfile.rules import check_keys, check_names, check_values
 from nasd.studyfile.source import Source, Table, shown
 
@@ -48,6 +51,18 @@ _EXAMPLES = {
     ("objectives", known.ANY): 'val_error = {} or latency_ms = { on = ["local"] }',
     ("objectives", known.ANY, "on"): '["local"]',
     ("space", "params", known.ANY): "[128, 256]",
+    ("space", "params", known.ANY, "each"): '"blocks"',
+    ("space", "preset"): '"small"',
+    ("space", "constraints"): '["width % groups == 0"]',
+    ("model", "build"): '"package.module:function"',
+    ("model", "init"): '"weights.safetensors"',
+    ("model", "freeze"): '["stem.*"]',
+    ("data", "load"): '"package.module:function"',
+    ("data", "files"): '"data/"',
+    ("data", "context"): "64",
+    ("train", "metric"): '"package.module:function"',
+    ("train", "clip_norm"): "1.0",
+    ("train", "validate_every"): "50",
     ("limits",): '[[limits]] with of = "latency_ms" and max = 20',
     ("limits", known.ANY, "of"): '"latency_ms"',
     ("limits", known.ANY, "on"): '"local"',
@@ -71,6 +86,7 @@ def load(path: Path) -> StudySpec:
     """
     source = Source.read(path)
     check_keys(source)
+    check_parameters(source)
     fields = _fields(source, default_name=path.stem)
     try:
         spec = validate(fields)
@@ -78,6 +94,7 @@ def load(path: Path) -> StudySpec:
         raise _first_error(source, error) from error
     check_names(source, spec)
     check_values(source, spec)
+    check_relations(source, spec)
     return spec
 
 
@@ -97,8 +114,9 @@ def _fields(source: Source, *, default_name: str) -> Table:
         if value is not None and isinstance(members, dict):
             members[_FIELD_OF[key]] = _seconds(source, (table, key), value)
             del members[key]
-    _check_task(source, fields)
     _fill_kinds(fields)
+    _fill_data(fields)
+    _fill_recipe(fields)
     _unwrap_choices(fields)
     return fields
 
@@ -120,15 +138,6 @@ def _seconds(source: Source, path: KeyPath, value: object) -> float:
         raise source.error(path, str(error)) from error
 
 
-def _check_task(source: Source, fields: Table) -> None:
-    train = fields.get("train")
-    if not isinstance(train, dict):
-        return
-    task = train.pop("task", "classification")
-    if task != "classification":
-        raise source.error(("train", "task"), f'must be "classification", not {shown(task)}. Or leave it out')
-
-
 def _fill_kinds(fields: Table) -> None:
     """Measured objectives are measured on this machine where the file doesn't say where."""
     objectives = fields.get("objectives")
@@ -137,15 +146,35 @@ def _fill_kinds(fields: Table) -> None:
             objective.setdefault("on", [LOCAL])
 
 
+def _fill_data(fields: Table) -> None:
+    """Data that the file doesn't name are the digits."""
+    data = fields.setdefault("data", {})
+    if isinstance(data, dict) and not {"use", "load", "files"} & data.keys():
+        data["use"] = "digits"
+
+
+def _fill_recipe(fields: Table) -> None:
+    """What [train] leaves open is what the family trains well with."""
+    space, train = fields.get("space", {}), fields.setdefault("train", {})
+    if not (isinstance(space, dict) and isinstance(train, dict)):
+        return
+    task = train.get("task", Task.CLASSIFICATION)
+    for key, value in known.RECIPES.get(str(space.get("kind")), {}).items():
+        if task == Task.CLASSIFICATION or key not in known.CLASSIFIERS_ONLY:
+            train.setdefault(key, value)
+
+
 def _unwrap_choices(fields: Table) -> None:
-    """`width = { choice = [128, 256], ordered = true }` says no more than `width = [128, 256]`."""
+    """`width = [128, 256]` is short for `width = { choice = [128, 256] }`."""
     space = fields.get("space")
     params = space.get("params") if isinstance(space, dict) else None
     if not isinstance(params, dict):
         return
     for name, options in params.items():
-        if isinstance(options, dict) and "choice" in options and options.keys() <= {"choice", "ordered"}:
-            params[name] = options["choice"]
+        if isinstance(options, list):
+            params[name] = {"choice": options}
+        elif isinstance(options, dict):
+            params[name] = {_FIELD_OF.get(key, key): value for key, value in options.items()}
 
 
 def _first_error(source: Source, error: ValidationError) -> StudyFileError:
@@ -165,7 +194,7 @@ def _sentence(source: Source, details: ErrorDetails) -> StudyFileError:
     if kind == "enum":
         return source.error(path, f"must be {details['ctx']['expected']}".replace("'", '"'))
     if len(path) < len(details["loc"]) - 1 and kind != "missing":  # pydantic went on into a union's members
-        return source.error(path, "must be a number or a text in quotes, as the space's own options are")
+        return source.error(path, "must be a number, a text in quotes, true or false")
     example = _example(path)
     such = f" such as {example}" if example else ""
     return source.error(path, f"must be {_EXPECTED.get(kind, details['msg'])}{such}")
@@ -175,7 +204,9 @@ def _path_in(source: Source, location: tuple[int | str, ...]) -> KeyPath:
     """`location` in the file's own keys, as deep as the file goes."""
     path: KeyPath = ()
     for step in location:
-        key = known.RENAMED.get(step, step) if isinstance(step, str) else step
+        key: int | str = step
+        if isinstance(step, str) and source.value((*path, step)) is None:
+            key = known.RENAMED.get(step, step)
         if source.value((*path, key)) is None:
             break
         path = (*path, key)

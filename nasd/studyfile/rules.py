@@ -64,9 +64,11 @@ def _check_kinds(source: Source, path: KeyPath, kinds: list[object]) -> None:
 
 def _check_known(source: Source, path: KeyPath) -> None:
     *above, key = path
-    if above == ["objectives"] and key not in SOURCES and "evaluation" not in source.tables:
+    has_own = "evaluation" in source.tables or "metric" in _table(source, "train")
+    if above == ["objectives"] and key not in SOURCES and not has_own:
         tail = known.choose(str(key), SOURCES, what="quantities")
-        raise source.error(path, f"no such quantity; {tail} Quantities of your own need [evaluation] run")
+        own = "Quantities of your own need [evaluation] run or train.metric"
+        raise source.error(path, f"no such quantity; {tail} {own}")
     for pattern in known.TABLES:
         if not known.matches(pattern, tuple(above)) or key in (names := known.keys_of(pattern)):
             continue
@@ -86,7 +88,8 @@ def check_names(source: Source, spec: StudySpec) -> None:
         rule = 'must be 1 to 63 letters, digits, "-", "_" or ".", and begin with a letter or digit'
         hint = "" if "name" in source.tables else f", and this file's name, \"{spec.name}\", isn't"
         raise source.error(("name",), f'{rule}{hint}. Give it one: name = "my-study"')
-    _one_of(source, ("data", "use"), spec.data.use, known.DATA_SETS, what="data sets")
+    if spec.data.use is not None:
+        _one_of(source, ("data", "use"), spec.data.use, known.DATA_SETS, what="data sets")
     _one_of(source, ("space", "kind"), spec.space.kind, known.SPACES, what="spaces")
     _one_of(source, ("strategy", "use"), spec.strategy.use, known.STRATEGY_SETTINGS, what="strategies")
     settings = known.STRATEGY_SETTINGS[spec.strategy.use]
@@ -118,20 +121,15 @@ def check_values(source: Source, spec: StudySpec) -> None:
     for path, value in _keys(source.tables):
         if isinstance(value, int) and abs(value) > _BIGGEST:
             raise source.error(path, f"is too big. The biggest whole number is {_BIGGEST}")
-        is_list = known.matches(("objectives", known.ANY, "on"), path) or known.matches(
-            ("space", "params", known.ANY), path
-        )
-        if is_list:
+        if known.matches(("objectives", known.ANY, "on"), path):
             _check_list(source, path, value)
     for name, objective in spec.objectives.items():
         _check_objective(source, name, unit=objective.unit)
     for index, limit in enumerate(spec.limits):
-        _check_limit(source, index, of=limit.of, on=limit.on, is_own=spec.evaluation is not None)
+        _check_limit(source, index, of=limit.of, on=limit.on, is_own=spec.has_own_quantities)
 
 
 def _check_list(source: Source, path: KeyPath, value: object) -> None:
-    if isinstance(value, dict):
-        value = value.get("choice")
     items = value if isinstance(value, list) else []
     if not items:
         raise source.error(path, "is empty. Name at least one or remove the key")

@@ -5,18 +5,26 @@ from __future__ import annotations
 from nasd.domain.data import DataFacts
 from nasd.domain.measurement import Measurement
 from nasd.domain.study import StudySpec
-from nasd.errors import WorldFault
 from nasd.profiling import measure
 from workers.assignment import Assignment
 from workers.hooks import Hooks
+from workers.stages.candidate import candidate, facts_of
 
 
 def evaluate(assignment: Assignment, spec: StudySpec, facts: DataFacts | None, hooks: Hooks) -> tuple[Measurement, ...]:
     """Build, warm up, then time under the host's lock.
 
     Raises:
+        CandidateFault: it does not fit, is over a limit, or the user's module can't be used.
         WorldFault: the study has no recorded data, so the network's input is unknown.
     """
-    if facts is None:
-        raise WorldFault("no_data_facts", f"study {assignment.study_name}: no input shape recorded; create it again")
-    return measure(assignment.architecture, spec, facts, seed=assignment.seed, exclusive=hooks.exclusive)
+    network = candidate(assignment, spec, facts, hooks)
+    measured = measure(
+        assignment.architecture,
+        spec,
+        facts_of(assignment, facts),
+        seed=assignment.seed,
+        exclusive=hooks.exclusive,
+        build=network.build,
+    )
+    return network.measured(measured)

@@ -3,77 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
-from math import isfinite
-from numbers import Real
-from typing import cast
+from functools import cache
 
 from nasd.domain.data import DataFacts
-from nasd.domain.measurement import UNITS, Measurement
-from nasd.domain.study import EvaluationSpec, StudySpec
+from nasd.domain.measurement import LONGEST_NAME, MOST_OWN_VALUES, UNITS, Measurement, is_name
+from nasd.domain.study import StudySpec
 from nasd.errors import CandidateFault, WorldFault
+from nasd.usercode import load_function, plain_genes
 from workers.assignment import Assignment
 from workers.hooks import Hooks, StoppedEarly
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a user's evaluation function is told beside the architecture, and how it talks back.
-
-    Attributes:
-        seed: of all randomness in this evaluation; the same for a retry on another worker.
-        fidelity: the training steps asked for; 0 where the study sets none.
-    """
-
-    study: str
-    trial: int
-    seed: int
-    replicate: int
-    fidelity: int
-    device_kind: str
-    _hooks: Hooks = field(repr=False)
-
-    def step(self, number: int, **values: float) -> None:
-        """Call between two steps of work, with values known so far: here the function can be stopped or paused.
-
-        A long function that never calls it can only be killed.
-        """
-        self._hooks.partial.update(values)
-        self._hooks.at_own_step(number)
-
+from workers.scratch import kept_for_another_attempt, scratch_of
+from workers.stages.context import Context, number
+from workers.stages.split import split_of
 
 UserFunction = Callable[[dict[str, object], Context], Mapping[str, float]]
 
+_COUNTED = ("params", "flops")
+_WHOLE = {*_COUNTED, "peak_memory_bytes"}  # shown as whole numbers
+_BIGGEST_WHOLE = float(2**53)
 
-def evaluate(
-    assignment: Assignment,
-    spec: StudySpec,
-    facts: DataFacts | None,  # noqa: ARG001 - every stage's signature
-    hooks: Hooks,
-) -> tuple[Measurement, ...]:
+
+def evaluate(assignment: Assignment, spec: StudySpec, facts: DataFacts | None, hooks: Hooks) -> tuple[Measurement, ...]:
     """Call the function and check what it returned.
 
     Raises:
         CandidateFault: it returned something else than finite numbers for every objective of its own.
-        WorldFault: this worker can't import it.
+        FunctionError: this worker can't import it.
     """
-    function = _function(spec.evaluation)
+    if spec.evaluation is None:
+        raise WorldFault("no_function", "the study names no evaluation function; leased to a wrong stage")
+    function: UserFunction = load_function(spec.evaluation.run, what="evaluation.run", allow=hooks.allow)
+    scratch = scratch_of(assignment, spec, hooks)
     context = Context(
         study=assignment.study_name,
         trial=assignment.trial_number,
         seed=assignment.seed,
         replicate=assignment.replicate,
-        fidelity=assignment.fidelity,
+        steps=assignment.fidelity,
         device_kind=assignment.device_kind,
         _hooks=hooks,
+        _load_data=cache(lambda: split_of(spec, facts, hooks)),
+        _scratch=scratch,
     )
-    try:
-        returned = function(cast("dict[str, object]", assignment.architecture.as_dict()), context)
-    except StoppedEarly as stop:
-        stop.measurements = measurements(stop.values, spec, complete=False)
-        raise
-    return measurements(returned, spec, complete=True)
+    with kept_for_another_attempt(scratch):
+        try:
+            returned = function(plain_genes(assignment.architecture.as_dict()), context)
+        except StoppedEarly as stop:
+            stop.measurements = measurements(stop.values, spec, complete=False)
+            raise
+        if not context.is_stopped_early:
+            return measurements(returned, spec, complete=True)
+        early = StoppedEarly({**hooks.partial, **(returned if isinstance(returned, Mapping) else {})})
+        early.measurements = measurements(early.values, spec, complete=False)
+        raise early
 
 
 def measurements(returned: object, spec: StudySpec, *, complete: bool) -> tuple[Measurement, ...]:
@@ -84,36 +66,28 @@ def measurements(returned: object, spec: StudySpec, *, complete: bool) -> tuple[
     """
     if not isinstance(returned, Mapping):
         raise CandidateFault("bad_result", f"the evaluation returned {type(returned).__name__}, not a dict of numbers")
-    counted = {"params", "flops"}
-    missing = [name for name in spec.objectives if name not in returned and name not in counted]
+    if len(returned) > MOST_OWN_VALUES:
+        raise CandidateFault(
+            "bad_result", f"the evaluation returned {len(returned)} values; {MOST_OWN_VALUES} are kept"
+        )
+    given = _COUNTED if spec.is_counted_ahead else ()
+    wanted = (*spec.objectives, *(limit.of for limit in spec.limits))
+    missing = [name for name in dict.fromkeys(wanted) if name not in returned and name not in given]
     if complete and missing:
-        raise CandidateFault("bad_result", f"the evaluation returned no {', '.join(missing)}; objectives need it")
+        raise CandidateFault(
+            "bad_result", f"the evaluation returned no {', '.join(missing)}; objectives and limits need it"
+        )
     return tuple(_measurement(str(name), value, spec) for name, value in returned.items())
 
 
 def _measurement(name: str, value: object, spec: StudySpec) -> Measurement:
-    if isinstance(value, bool) or not (isinstance(value, Real) or hasattr(value, "item")):
-        raise CandidateFault("bad_result", f"{name} = {value!r}: must be a number")
-    number = float(value)  # type: ignore[arg-type]  # numpy and torch scalars have `item` and convert
-    if not isfinite(number):
-        raise CandidateFault("not_finite", f"{name} = {number}: must be finite")
+    if not is_name(name):
+        raise CandidateFault(
+            "bad_result", f"{name[:LONGEST_NAME]!r}: a value's name is 1 to {LONGEST_NAME} printable characters"
+        )
+    found = number(name, value)
+    if name in _WHOLE and not (found.is_integer() and 0 <= found <= _BIGGEST_WHOLE):
+        raise CandidateFault("bad_result", f"{name} = {found}: must be a whole number, at least 0")
     objective = spec.objectives.get(name)
     unit = (objective.unit if objective else None) or UNITS.get(name, "")
-    return Measurement(name, number, unit)
-
-
-def _function(spec: EvaluationSpec | None) -> UserFunction:
-    if spec is None:
-        raise WorldFault("no_function", "the study names no evaluation function; leased to a wrong stage")
-    module_name, _, name = spec.run.partition(":")
-    try:
-        function = getattr(import_module(module_name), name)
-    except ImportError as error:
-        raise WorldFault(
-            "function_missing", f"evaluation.run = {spec.run}: {error}. Start the worker where it can be imported"
-        ) from error
-    except AttributeError as error:
-        raise WorldFault("function_missing", f"evaluation.run = {spec.run}: {module_name} has no {name}") from error
-    if not callable(function):
-        raise WorldFault("function_missing", f"evaluation.run = {spec.run}: {name} can't be called")
-    return cast("UserFunction", function)
+    return Measurement(name, found, unit)
