@@ -82,6 +82,14 @@ def services(made_home: Path) -> Iterator[Services]:
             yield running
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache() -> Iterator[None]:
+    """Prepared data are kept for the session, in this process and all that it starts, and not in the user's cache."""
+    with tempfile.TemporaryDirectory(prefix="nasd-cache-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASD_CACHE", folder)
+        yield
+
+
 @pytest.fixture
 def wait_until() -> Callable[..., None]:
     """Waits for a condition, with a limit; `sleep` alone never decides a test."""

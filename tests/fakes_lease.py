@@ -14,6 +14,8 @@ from nasd.domain.measurement import Outcome, OutcomeKind, Stage
 from nasd.domain.seeding import seed_of
 from nasd.errors import LeaseLost, Unavailable
 from nasd.ports.lease import Directive, Exchange, Lease, WorkerInfo
+from nasd.studyfile import spec_from_json
+from nasd.usercode import packages_of
 
 MAX_ATTEMPTS = 3
 ENDS = {
@@ -56,6 +58,7 @@ class MemoryLeaseStore:
         self._lock = threading.RLock()
         self._workers: dict[WorkerId, WorkerInfo] = {}
         self._recipes: dict[StudyId, Mapping[str, object]] = {}
+        self._packages: dict[StudyId, set[str]] = {}
         self.rows: dict[EvaluationId, Row] = {}
         self._queued: dict[EvaluationId, None] = {}
         self.away = False
@@ -70,6 +73,7 @@ class MemoryLeaseStore:
         with self._lock:
             study = StudyId(len(self._recipes) + 1)
             self._recipes[study] = recipe
+            self._packages[study] = _packages(recipe)
             return study
 
     def add(
@@ -127,6 +131,7 @@ class MemoryLeaseStore:
             for id_ in self._queued:
                 row = self.rows[id_]
                 wanted = not info.studies or row.study_name in info.studies
+                wanted &= self._packages[row.study] <= set(info.packages)
                 if row.kind == info.device_kind and row.stage in info.stages and wanted:
                     return self._lease(row)
             return None
@@ -227,3 +232,11 @@ class MemoryLeaseStore:
         row.state = after(row.state, event)
         if row.state is State.QUEUED:
             self._queued[row.id] = None
+
+
+def _packages(recipe: Mapping[str, object]) -> set[str]:
+    """That the study's functions come from; a recipe that can't be read names none."""
+    try:
+        return set(packages_of(spec_from_json(recipe["spec"])))
+    except (KeyError, ValueError):
+        return set()

@@ -32,6 +32,7 @@ FAST = {
     "NASD_WORKER__BEAT_EVERY_S": "0.2",
     "NASD_WORKER__IDLE_POLL_S": "0.3",
     "NASD_WORKER__DRAIN_S": "1.0",
+    "NASD_WORKER__ALLOW": '["fault_functions", "user_functions"]',
 }
 
 

@@ -30,7 +30,8 @@ class ToySearch:
         population: int = 20,
     ) -> None:
         self.seed, self.space, self.objectives = seed, space or ToySpace(), tuple(objectives)
-        self.spec = StrategySpec(use=use, population=population)
+        name, _, stratified = use.partition(", ")
+        self.spec = StrategySpec(use=name, population=population, stratified=bool(stratified))
         self.history = History(self.objectives)
         self.strategy = self.fresh_strategy()
 

@@ -19,11 +19,11 @@ DATA = DataFacts(
     name="toy",
     seed=0,
     input_shape=(16,),
-    n_classes=10,
+    n_outputs=10,
     n_train=10,
     n_validation=10,
     n_test=10,
-    majority_error=0.9,
+    trivial_error=0.9,
 )
 
 

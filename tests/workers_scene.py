@@ -27,12 +27,14 @@ def recipe(function: str, *, time_limit_s: float | None = None) -> dict[str, obj
 
 def settings(home: Path, **worker) -> Settings:
     lease = LeaseSettings(duration_s=1.0, renew_every_s=0.05)
-    quick = {"beat_every_s": 0.1, "idle_poll_s": 0.5, "drain_s": 1.0}
+    quick = {"beat_every_s": 0.1, "idle_poll_s": 0.5, "drain_s": 1.0, "allow": ("user_functions",)}
     return Settings(home=home, lease=lease, worker=WorkerSettings(**(quick | worker)))
 
 
 def info(*stages: Stage, name: str = "w1") -> WorkerInfo:
-    return WorkerInfo(name=name, host="here", device_kind=LOCAL, stages=stages or (Stage.RUN,))
+    return WorkerInfo(
+        name=name, host="here", device_kind=LOCAL, stages=stages or (Stage.RUN,), packages=("user_functions",)
+    )
 
 
 def assignment(number: int = 0, *, study: int = 1) -> Assignment:

@@ -1,22 +1,36 @@
 """The schema says what the code says: models, life cycle, plans, rights, impossible states."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import combinations
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from database import Scene, completed
-from sqlalchemy import create_engine
+from database import Database, Scene, at_database, completed
+from sqlalchemy import NullPool, create_engine, text
 from sqlmodel import SQLModel
 
+import migrations
 import nasd.store.tables
 import nasd.store.tables_record  # noqa: F401 - registers its tables
+from nasd.domain.data import DataFacts
+from nasd.domain.ids import LOCAL
 from nasd.domain.lifecycle import State, fold
 from nasd.domain.measurement import Stage
+from nasd.domain.study import BudgetSpec, ObjectiveSpec, StudySpec
 from nasd.errors import Deposed, Unavailable
+from nasd.ports.lease import WorkerInfo
 from nasd.ports.trials import Step
 from nasd.store import migrate
+from nasd.store.studies import PgStudies
+from nasd.studyfile import spec_to_json
 
 
 def test_the_migrated_schema_is_the_models(scene: Scene):
@@ -145,6 +159,84 @@ def test_only_one_of_two_standbys_takes_over(scene: Scene):
 
     assert first == scene.epoch + 1
     assert second is None
+
+
+@pytest.fixture
+def first(database: Database) -> Iterator[Database]:
+    """A database as the first schema left it."""
+    name = f"{urlsplit(database.admin).path[1:]}_first"
+    with psycopg.connect(database.admin, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    made = Database(**{role: at_database(url, name) for role, url in asdict(database).items()})
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(made.admin), poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("create schema nasd_core"))
+        connection.commit()
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes.update(connection=connection, role_prefix="nasd")
+        command.upgrade(config, "0001")
+        connection.commit()
+    yield made
+    with psycopg.connect(database.admin, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
+
+
+def test_studies_of_the_first_schema_are_still_read(first: Database):
+    """An upgrade must not take away a year's results; their workers need the packages that they needed then."""
+    spec = StudySpec(name="old", objectives={"val_error": ObjectiveSpec()}, budget=BudgetSpec(trials=10))
+    space = {"kind": "mlp", "params": {"width": [128, 256]}}
+    evaluation = {"run": "cam.far.away:run", "time_limit_s": None}
+    data = {"name": "digits", "seed": 0, "input_shape": [64], "n_classes": 10, "n_train": 7, "n_validation": 2}
+    data |= {"n_test": 2, "majority_error": 0.9, "sha256": {"train": "ab"}}
+    first.rows(
+        "insert into nasd_core.study (name, seed, spec, data, recipe, strategy, trials_budget) "
+        "values (%s, 0, %s, %s, 'ab', 'nsga2', 10)",
+        "old",
+        json.dumps({**spec_to_json(spec), "space": space, "evaluation": evaluation}),
+        json.dumps(data),
+    )
+
+    assert migrate.upgrade(first.admin, role_prefix="nasd") == ("0001", "0003")
+
+    found = PgStudies(first.controller).find("old")
+    assert found is not None
+    assert found.spec.space.params["width"].choice == (128, 256)
+    assert first.rows("select packages from nasd_core.study") == [(["cam"],)]
+    assert found.data == DataFacts(
+        name="digits",
+        seed=0,
+        input_shape=(64,),
+        n_outputs=10,
+        n_train=7,
+        n_validation=2,
+        n_test=2,
+        trivial_error=0.9,
+        sha256={"train": "ab"},
+    )
+
+
+def test_a_worker_of_the_first_protocol_is_refused(first: Database):
+    """It could not read a new study's recipe: it would lease every trial and give each a failure."""
+    migrate.upgrade(first.admin, role_prefix="nasd")
+    info = {"protocol": 1, "name": "w", "host": "h", "device_kind": "local", "stages": ["run"], "studies": []}
+    with psycopg.connect(first.worker) as connection, pytest.raises(psycopg.Error, match="protocol 2, the worker 1"):
+        connection.execute("select nasd_api.register_v1(%s)", [json.dumps({**info, "facts": {}})])
+
+    assert first.rows("select count(*) from nasd_core.worker") == [(0,)]
+
+
+def test_a_stall_counts_evaluations_and_not_devices(scene: Scene):
+    """Two boards of a kind that are both away do not make one waiting evaluation two."""
+    study = scene.study()
+    scene.trial(study, stages=(Stage.TRAIN,))
+    for host in ("one", "two"):
+        info = WorkerInfo(name=host, host=host, device_kind=LOCAL, stages=(Stage.MEASURE,), studies=())
+        scene.leases.register(info)
+
+    [(stall,)] = scene.database.rows("select stall from studies")
+
+    assert stall.startswith("stalled: 1 evaluations wait for local")
 
 
 def test_a_database_of_a_newer_program_is_refused(scene: Scene):

@@ -150,6 +150,32 @@ def test_who_does_not_obey_is_killed(rig):
     assert time.monotonic() - began < 3
 
 
+def test_stopping_early_is_an_answer_to_a_report(rig):
+    """A function that tidies up itself says what it came to."""
+    one = rig()
+    when_stepping(one, Order.STOP_EARLY)
+
+    outcome = one.run("stops_when_told")
+
+    assert (outcome.kind, [(each.name, each.value) for each in outcome.measurements]) == (
+        OutcomeKind.PRUNED,
+        [("cost", 50.0)],
+    )
+
+
+def test_a_function_that_needs_no_torch_runs_without_it(rig):
+    """A worker on a small board need not have it, and its import would be most of a short evaluation."""
+    assert rig().value("without_torch") == 0.0
+
+
+def test_code_from_elsewhere_than_allowed_is_not_run(rig):
+    """The store leases no such work; the child refuses it all the same."""
+    outcome = rig(allow=("another_package",)).run("nothing")
+
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, "not_allowed")
+    assert "nasd worker --allow user_functions" in outcome.message
+
+
 def test_users_code_sees_no_credentials(rig, monkeypatch):
     """What a user's function can read it can leak."""
     monkeypatch.setenv("NASD_DATABASE_URL", "postgresql://secret@/db")

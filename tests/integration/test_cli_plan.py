@@ -91,3 +91,38 @@ def test_a_bad_option_of_the_space_has_its_line(tmp_path):
 
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {path}:7: space.params.width = [3]: 3 is no option")
+
+
+def test_what_users_code_prints_is_not_part_of_the_plan(tmp_path):
+    """A program reads this JSON, and a person the table; a trial's log keeps such output later."""
+    (tmp_path / "prints_much.py").write_text(
+        "from torch import nn\n"
+        "def build(config, input_shape, output_shape):\n"
+        "    print('noise' * 100)\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, config['x']), nn.Linear(config['x'], *output_shape))\n"
+    )
+    path = tmp_path / "kitchen.toml"
+    path.write_text(
+        'objectives.val_error = {}\nbudget.trials = 2\ntrain.steps = 5\nmodel.build = "prints_much:build"\n'
+        'space = { kind = "custom", params = { x = { choice = [2, 4] } } }\n'
+    )
+
+    found = json.loads(plan(path, "--json"))
+
+    assert len(found["timings"]) == 5
+    assert (found["space_size"], found["is_size_exact"]) == (2, True)
+
+
+def test_what_would_fill_the_memory_is_not_built(tmp_path):
+    """The kernel would end the plan, or somebody else's process; the plan says how much is wanted instead."""
+    path = tmp_path / "kitchen.toml"
+    choices = {"layers": 32, "d_model": 2048, "mlp_ratio": 8, "n_experts": 8, "experts": "mixture", "sharing": "none"}
+    narrowed = "".join(f"{name} = {json.dumps([only])}\n" for name, only in choices.items())
+    path.write_text(
+        f'[space]\nkind = "transformer"\n[space.params]\n{narrowed}'
+        "[objectives]\nval_error = {}\nparams = {}\n[budget]\ntrials = 20\n"
+    )
+
+    said = plan(path)
+
+    assert said.count("training needs about") == 5

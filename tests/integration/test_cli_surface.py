@@ -142,7 +142,7 @@ def test_init_never_overwrites(tmp_path):
     ("arguments", "name"),
     [
         (("--data", "photos"), "--data photos"),
-        (("--space", "cnn"), "--space cnn"),
+        (("--space", "rnn"), "--space rnn"),
         (("no/such/folder/x.toml",), "no/such"),
     ],
 )

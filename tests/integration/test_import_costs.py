@@ -31,7 +31,7 @@ def test_a_process_that_trains_and_measures_loads_no_compiler_and_no_sklearn() -
         "from nasd.domain.study import *; "
         "spec = StudySpec(name='t', objectives={'val_error': ObjectiveSpec()}, budget=BudgetSpec(trials=1)); "
         "facts = data.describe(spec.data); "
-        "space = spaces.build(spec.space, input_shape=facts.input_shape, n_outputs=facts.n_classes); "
+        "space = spaces.build(spec.space, facts.problem); "
         "a = spaces.baselines(space)[1][1]; "
         "training.train(a, spec, data.search_split(spec.data), seed=0, steps=2, at_step=lambda _: None); "
         "profiling.measure(a, spec, facts, seed=0, exclusive=contextlib.nullcontext); "

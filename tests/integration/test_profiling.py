@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +12,15 @@ from torch import nn
 
 from nasd.data import describe
 from nasd.domain.architecture import Architecture
+from nasd.domain.data import DataFacts, Task
 from nasd.domain.measurement import Measurement
 from nasd.domain.study import BudgetSpec, MeasureSpec, ObjectiveSpec, StudySpec
 from nasd.profiling import latency, measure, memory
 
 SMALL = {"layers": 2, "widths": (128, 128), "activation": "relu", "norm": "none", "dropout": 0.1}
+FACTS = DataFacts(
+    name="toy", seed=0, input_shape=(1, 8, 8), n_outputs=10, n_train=9, n_validation=9, n_test=9, trivial_error=0.9
+)
 LARGE = {"layers": 8, "widths": (1024,) * 8, "activation": "gelu", "norm": "batchnorm", "dropout": 0.1}
 
 
@@ -58,6 +63,27 @@ def test_a_measurement_says_everything_it_depends_on() -> None:
     assert sum(window["n"] for window in windows) == found.n
     assert all(w["min"] <= w["p5"] <= w["median"] <= w["p95"] for w in windows)
     json.dumps(conditions, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "network", "layout"),
+    [
+        (FACTS, nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 10)), "channels_last"),
+        (FACTS, nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), None),
+        (replace(FACTS, input_shape=(6,), task=Task.LM, n_outputs=9, vocabulary=9), nn.Embedding(9, 9), None),
+    ],
+    ids=["images", "features", "tokens"],
+)
+def test_a_network_is_measured_on_what_it_is_trained_on(
+    facts: DataFacts, network: nn.Module, layout: str | None
+) -> None:
+    """Images laid out as in training, tokens as whole numbers."""
+    spec = StudySpec(name="p", objectives={"latency_ms": ObjectiveSpec()}, budget=BudgetSpec(trials=1))
+    found, _ = measure(
+        Architecture.of("custom", {}), spec, facts, seed=1, exclusive=Lock(), build=lambda _: network
+    )  # fmt: skip
+    assert found.value > 0
+    assert found.conditions.get("memory_format") == layout
 
 
 def test_the_lock_is_entered_once_and_held_for_the_windows_alone() -> None:

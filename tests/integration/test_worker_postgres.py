@@ -24,7 +24,7 @@ SPEC = StudySpec(
 def test_a_worker_process_trains_and_measures(scene, tmp_path):
     """Store, child, torch, data and lock together, as `docker compose up` runs them."""
     facts = data.describe(SPEC.data)
-    space = spaces.build(SPEC.space, input_shape=facts.input_shape, n_outputs=facts.n_classes)
+    space = spaces.build(SPEC.space, facts.problem)
     study = scene.studies.create(SPEC, facts)
     trial = NewTrial(
         number=TrialNumber(0),

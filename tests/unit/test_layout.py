@@ -45,7 +45,21 @@ def test_an_architecture_is_one_short_line():
     """What a list shows already (how many layers) is left out; what a word alone would not say keeps its name."""
     genes = {"norm": "none", "layers": 3, "widths": [256, 128, 512], "dropout": 0.1, "activation": "gelu", "skip": True}
 
-    assert layout.architecture(genes) == "widths=256-128-512 gelu norm=none dropout=0.1 skip=True"
+    assert layout.architecture(genes) == "widths=256-128-512 gelu norm=none dropout=0.1 skip=true"
+
+
+def test_what_does_not_exist_is_not_shown_as_pythons_none():
+    """A block without channels keeps its place in the list; a setting that the network hasn't is no news."""
+    genes = {"blocks": 3, "channels": [64, None, 32], "se": [True, None, False], "n_experts": None}
+
+    assert layout.architecture(genes) == "channels=64-_-32 se=true-_-false"
+
+
+def test_a_word_that_says_nothing_alone_keeps_its_name():
+    """`all`, `pre`, `full` mean something only beside the choice that they answer."""
+    genes = {"sharing": "all", "norm_position": "pre", "activation": "silu"}
+
+    assert layout.architecture(genes) == "silu norm_position=pre sharing=all"
 
 
 def test_a_depth_that_no_list_shows_stays():

@@ -7,20 +7,32 @@ import pytest
 
 from nasd import spaces
 from nasd.domain.architecture import Architecture
+from nasd.domain.data import Problem, Task
 from nasd.domain.space import SearchSpace
-from nasd.domain.study import SpaceSpec
+from nasd.domain.study import ParameterSpec, Role, SpaceSpec
 from nasd.errors import UserError
 
 GENES = {"layers": 3, "widths": [256, 128, 512], "activation": "gelu", "norm": "batchnorm", "dropout": 0.1}
 
 
-def mlp(**params: tuple[int | float | str, ...]) -> SearchSpace:
-    return spaces.build(SpaceSpec(kind="mlp", params=params), input_shape=(8, 8), n_outputs=10)
+def mlp(**options: tuple[int | float | str, ...]) -> SearchSpace:
+    params = {name: ParameterSpec(choice=kept) for name, kept in options.items()}
+    return spaces.build(SpaceSpec(kind="mlp", params=params), Problem(input_shape=(8, 8), n_outputs=10))
 
 
 def test_size_is_that_of_the_conditional_space() -> None:
     """4^2 + 4^3 + 4^4 + 4^6 + 4^8 width lists, times 3 activations, 3 normalisations, 4 dropouts."""
     assert mlp().size == (16 + 64 + 256 + 4096 + 65536) * 36
+
+
+def test_activation_bytes_are_those_of_all_layers_outputs() -> None:
+    """What a backward pass keeps decides which batch fits; by hand, without and with dropout and a norm."""
+    plain = {"layers": 2, "widths": [128, 256], "activation": "relu", "norm": "none", "dropout": 0.0}
+    counts = mlp().counts(mlp().canonical(plain))
+    assert counts["activation_bytes"] == 4 * (2 * (128 + 256) + 10)
+    assert counts["active_params"] == counts["params"]
+    counts = mlp().counts(mlp().canonical(GENES))
+    assert counts["activation_bytes"] == 4 * (4 * (256 + 128 + 512) + 10)
 
 
 def test_canonical_drops_the_widths_of_layers_that_do_not_exist() -> None:
@@ -154,3 +166,37 @@ def test_sampling_draws_depths_evenly() -> None:
 def test_an_architecture_of_genes_in_any_order_has_one_key() -> None:
     """The key is computed on two machines from dictionaries of unknown order."""
     assert Architecture.of("mlp", GENES) == Architecture.of("mlp", dict(reversed(GENES.items())))
+
+
+def test_a_searched_setting_stands_beside_the_network() -> None:
+    """The best learning rate depends on the network: both are bred together, and counts are the network's."""
+    lr = ParameterSpec(log_range=(1e-4, 1e-2), role=Role.RECIPE)
+    space = spaces.build(SpaceSpec(params={"lr": lr}), Problem(input_shape=(8, 8), n_outputs=10))
+    rng = np.random.default_rng(4)
+    parent = space.canonical({**GENES, "lr": 0.001})
+    children = [space.mutate(parent, rng) for _ in range(300)]
+    changed = Counter(",".join(name for name, value in parent.genes if child[name] != value) for child in children)
+    assert changed["lr"] > 20
+    assert space.counts(parent) == mlp().counts(mlp().canonical(GENES))
+    assert [a["lr"] for _, a in spaces.baselines(space)] == [0.001] * 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (SpaceSpec(constraints=("layers > 2",)), 'space.constraints: the mlp space takes none. .* kind = "custom"'),
+        (SpaceSpec(preset="small"), 'space.preset = "small": the mlp space has no presets'),
+        (SpaceSpec(params={"layers": ParameterSpec(int_range=(2, 4))}), "space.params.layers: .* List the options"),
+    ],
+)
+def test_what_the_space_cannot_do_is_refused(spec: SpaceSpec, message: str) -> None:
+    """Ignored, it would search another space than the one asked for."""
+    with pytest.raises(UserError, match=message):
+        spaces.build(spec, Problem(input_shape=(8, 8), n_outputs=10))
+
+
+def test_tokens_are_no_numbers() -> None:
+    """The default space with `data.use = "text"`: every trial would fail, where one sentence at the start does."""
+    text = Problem(input_shape=(16,), n_outputs=9, vocabulary=9, task=Task.LM)
+    with pytest.raises(UserError, match=r'space\.kind = "mlp": takes numbers.* kind = "transformer"'):
+        spaces.build(SpaceSpec(), text)

@@ -34,7 +34,18 @@ def test_the_cheapest_member_within_one_standard_error_is_chosen():
 def test_a_dearer_member_is_said_to_be_dearer():
     comparison = compare([row(7, 0.001, 300_000, 0.3)], [MEDIUM], costs=COSTS)
 
-    assert "1.5% lower, 2.0 times more parameters, 2.0 times higher latency" in sentences(comparison)[0]
+    assert (
+        "1.5 percentage points lower, 2.0 times more parameters, 2.0 times higher latency" in sentences(comparison)[0]
+    )
+
+
+def test_a_cost_that_is_level_is_said_to_be_level():
+    """`1.0 times more parameters` says nothing; and where error is the only objective no comma hangs."""
+    level = compare([row(7, 0.001, 150_300, 0.15)], [MEDIUM], costs=COSTS)
+    alone = compare([row(7, 0.001, 150_300, 0.15)], [MEDIUM], costs=())
+
+    assert sentences(level)[0].endswith("points lower, about the same parameters, about the same latency")
+    assert sentences(alone)[0].endswith("1.5 percentage points lower")
 
 
 def test_the_baseline_itself_is_not_reported_as_a_find():

@@ -8,7 +8,7 @@ from nasd.domain.architecture import Architecture
 from nasd.domain.ids import LOCAL, StudyId, TrialNumber
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind, Stage
 from nasd.domain.study import BudgetSpec, EvaluationSpec, ObjectiveSpec, StudySpec
-from nasd.errors import CandidateFault, Unavailable, WorldFault
+from nasd.errors import CandidateFault, FunctionError, Unavailable, WorldFault
 from workers.assignment import Assignment, outcome_from_json, outcome_to_json
 from workers.stages.run import measurements
 from workers.stats import WorkerStats
@@ -17,23 +17,32 @@ from workers.verdict import of_death, of_exception, over_memory, over_time
 INFEASIBLE, FAILED = OutcomeKind.INFEASIBLE, OutcomeKind.FAILED
 
 
+class Mute(Exception):
+    """As users write them: it fails to describe itself."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
 @pytest.mark.parametrize(
-    ("error", "stage", "kind", "reason"),
+    ("error", "users", "kind", "reason"),
     [
-        (CandidateFault("diverged", "NaN"), Stage.TRAIN, INFEASIBLE, "diverged"),
-        (WorldFault("data_mismatch", "other data"), Stage.TRAIN, FAILED, "data_mismatch"),
-        (Unavailable("no scikit-learn"), Stage.TRAIN, FAILED, "unavailable"),
-        (MemoryError(), Stage.TRAIN, INFEASIBLE, "out_of_memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), Stage.MEASURE, INFEASIBLE, "out_of_memory"),
-        (RuntimeError("CUDA out of memory"), Stage.RUN, INFEASIBLE, "out_of_memory"),
-        (KeyError("x"), Stage.TRAIN, FAILED, "internal"),
-        (KeyError("x"), Stage.RUN, INFEASIBLE, "exception"),
-        (SystemExit(1), Stage.RUN, INFEASIBLE, "exception"),
+        (CandidateFault("diverged", "NaN"), False, INFEASIBLE, "diverged"),
+        (WorldFault("data_mismatch", "other data"), False, FAILED, "data_mismatch"),
+        (Unavailable("no scikit-learn"), False, FAILED, "unavailable"),
+        (FunctionError("import_error", "importing cam raised"), True, FAILED, "import_error"),
+        (MemoryError(), False, INFEASIBLE, "out_of_memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), False, INFEASIBLE, "out_of_memory"),
+        (RuntimeError("CUDA out of memory"), True, INFEASIBLE, "out_of_memory"),
+        (KeyError("x"), False, FAILED, "internal"),
+        (KeyError("x"), True, INFEASIBLE, "exception"),
+        (SystemExit(1), True, INFEASIBLE, "exception"),
+        (Mute(), True, INFEASIBLE, "exception"),
     ],
 )
-def test_an_exception_is_classed_by_whose_fault_it_was(error, stage, kind, reason):
-    """A bug of ours must not teach a strategy that an architecture is bad."""
-    verdict = of_exception(error, stage)
+def test_an_exception_is_classed_by_whose_fault_it_was(error, users, kind, reason):
+    """A bug of ours, and a function that can't be had, must not teach a strategy that an architecture is bad."""
+    verdict = of_exception(error, runs_users_code=users)
 
     assert (kind, reason) == (verdict.kind, verdict.reason)
 
@@ -52,14 +61,14 @@ def test_an_exception_is_classed_by_whose_fault_it_was(error, stage, kind, reaso
 )
 def test_a_death_is_classed_by_its_signal(status, oom_killed, kind, reason):
     """A crash repeats itself and must not be tried three times; a kill from outside deserves another attempt."""
-    verdict = of_death(status, Stage.RUN, oom_killed=oom_killed)
+    verdict = of_death(status, runs_users_code=True, oom_killed=oom_killed)
 
     assert (kind, reason) == (verdict.kind, verdict.reason)
 
 
 def test_our_own_stage_that_ends_its_process_is_our_fault():
     """Only users' functions may be blamed for calling exit."""
-    assert of_death(1, Stage.TRAIN, oom_killed=False).kind is FAILED
+    assert of_death(1, runs_users_code=False, oom_killed=False).kind is FAILED
 
 
 def test_limits_are_the_candidates_fault_with_a_size():
