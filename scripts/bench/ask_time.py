@@ -30,6 +30,7 @@ from nasd.controller.advance import advance, new_trial
 from nasd.controller.mind import Parts, StudyMind, rebuild
 from nasd.controller.objectives import history_objectives
 from nasd.domain.architecture import Architecture
+from nasd.domain.data import Problem
 from nasd.domain.history import Proposal
 from nasd.domain.ids import StudyId, TrialId, TrialNumber
 from nasd.domain.lifecycle import State
@@ -55,7 +56,9 @@ class Study:
             budget=BudgetSpec(trials=1_000_000),
         )
         self.space: SearchSpace = (
-            SPACE if space == "toy" else spaces.build(SpaceSpec(kind=space), input_shape=(8, 8), n_outputs=10)
+            SPACE
+            if space == "toy"
+            else spaces.build(SpaceSpec(kind=space), Problem(input_shape=(1, 8, 8), n_outputs=10))
         )
         self.mind = StudyMind(self.parts())
         self.seen_facts: list[int] = []
