@@ -30,11 +30,12 @@ from nasd.domain.architecture import Architecture
 from nasd.domain.data import Problem, Task
 from nasd.domain.space import SearchSpace
 from nasd.domain.study import Scalar, SpaceSpec
+from nasd.domain.tokens import Tokens
 from nasd.errors import UserError
 from nasd.spaces import transformer_counts
 from nasd.spaces.parametric import Choice, Declaration, Genes, Parameter, ParametricSpace, Rule, narrowed
 from nasd.spaces.parametric.nearest import nearest_members
-from nasd.spaces.transformer_options import PRESETS, Preset, contexts, patches, reaches, tokens_together
+from nasd.spaces.transformer_options import PRESETS, Preset, contexts, patches, reaches
 
 NAME = "transformer"
 _Fits = Callable[[Any, tuple[Any, ...]], bool]  # an option, and what it must fit
@@ -101,7 +102,10 @@ def _parameters(preset: Preset, problem: Problem) -> tuple[Parameter, ...]:
     cuts = {"patch": patches(problem, most_tokens=preset.most_tokens), "context": contexts(problem)}
     if problem.vocabulary:
         cuts["embedding"] = tuple(sorted({*preset.embedding, *preset.d_model}))
-    tokens = [tokens_together(problem, *cut) for cut in product(cuts["patch"] or (1,), cuts["context"] or (None,))]
+    tokens = [
+        Tokens.of(problem, patch=patch, context=context).together
+        for patch, context in product(cuts["patch"] or (1,), cuts["context"] or (None,))
+    ]
     windows, strides = reaches(preset.window, tokens), reaches(preset.stride, tokens)
     kinds = ("full", "local", "sparse", "linear") if windows else ("full", "linear")
     is_mixture = 'experts == "mixture"'
@@ -160,7 +164,7 @@ def _fits_tokens(cuts: tuple[str, ...], problem: Problem) -> _Fits:
 
     def fits(size: Any, cut: tuple[Any, ...]) -> bool:
         values = dict(zip(cuts, cut, strict=True))
-        return bool(2 * size <= tokens_together(problem, values.get("patch", 1), values.get("context")))
+        return bool(2 * size <= Tokens.of(problem, patch=values.get("patch"), context=values.get("context")).together)
 
     return fits
 
@@ -198,7 +202,7 @@ def _options(parameters: Sequence[Parameter]) -> dict[str, tuple[Any, ...]]:
 
 def _from_usual(problem: Problem, patch: int, context: int | None) -> float:
     """How far a patch is, as a ratio, from 30 tokens: 16 rather than 64, and 49 rather than 16."""
-    tokens = tokens_together(problem, patch, context)
+    tokens = Tokens.of(problem, patch=patch, context=context).together
     return max(tokens / 30, 30 / tokens)
 
 

@@ -12,40 +12,14 @@ activation_bytes   float32 outputs of all layers for one sample in training: tok
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nasd.domain.data import Problem, Task
+from nasd.domain.tokens import Tokens
 
 _FLOAT32_BYTES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """How a sample becomes tokens.
-
-    Attributes:
-        n: of one sample.
-        together: that attend to one another.
-        numbers: in a patch; 0 where tokens come from a table.
-    """
-
-    n: int
-    together: int
-    numbers: int
-
-    @classmethod
-    def of(cls, genes: Mapping[str, Any], problem: Problem) -> Tokens:
-        channels, *sides = problem.input_shape if len(problem.input_shape) > 1 else (1, *problem.input_shape)
-        patch = genes.get("patch") or 1
-        n = math.prod(side // patch for side in sides)
-        return cls(
-            n=n,
-            together=(genes.get("context") or 0) // patch or n,
-            numbers=0 if problem.vocabulary else channels * patch ** len(sides),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +42,7 @@ class _Tally:
 
 def counts(genes: Mapping[str, Any], problem: Problem) -> dict[str, int]:
     """All four counts of the module's docstring for canonical `genes`."""
-    tokens = Tokens.of(genes, problem)
+    tokens = Tokens.of(problem, patch=genes.get("patch"), context=genes.get("context"))
     ends = _embedding(genes, problem, tokens) + _head(genes, problem, tokens)
     block = _attention(genes, problem, tokens) + _feed_forward(genes, tokens) + _around(genes, tokens)
     layers = genes["layers"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nasd.domain.data import Problem
+from nasd.domain.tokens import channels_and_sides
 
 _FEWEST = 4  # tokens that attend to one another, where the input leaves a choice
 _MOST_PATCHES = 4  # options
@@ -70,7 +71,7 @@ def patches(problem: Problem, *, most_tokens: int) -> tuple[int, ...]:
     """
     if problem.vocabulary:
         return ()
-    sides = problem.input_shape[1:] if len(problem.input_shape) > 1 else problem.input_shape
+    _, sides = channels_and_sides(problem)
     lengths = contexts(problem) or sides
     dimensions = len(sides)
     options = [
@@ -81,14 +82,6 @@ def patches(problem: Problem, *, most_tokens: int) -> tuple[int, ...]:
         and math.prod(length // size for length in (lengths if dimensions > 1 else lengths[:1])) >= _FEWEST
     ]
     return tuple(options[:_MOST_PATCHES]) or (1,)
-
-
-def tokens_together(problem: Problem, patch: int, context: int | None) -> int:
-    """How many tokens attend to one another."""
-    if problem.vocabulary or context is not None:
-        return (context or problem.input_shape[-1]) // patch
-    sides = problem.input_shape[1:] if len(problem.input_shape) > 1 else problem.input_shape
-    return math.prod(side // patch for side in sides)
 
 
 def reaches(options: Sequence[int], tokens: Sequence[int]) -> tuple[int, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import Problem, Task
+from nasd.domain.tokens import Tokens, channels_and_sides
 from nasd.errors import CandidateFault
 
 _GENES = (
@@ -59,7 +59,7 @@ class Plan:
                 width of a head with rotary positions.
         """
         genes: dict[str, Any] = {name: value or 0 for name, value in architecture.as_dict().items()}
-        channels, *sides = problem.input_shape if len(problem.input_shape) > 1 else (1, *problem.input_shape)
+        _, sides = channels_and_sides(problem)
         patch = genes.get("patch", 0) or 1
         context = genes.get("context", 0) or (sides[0] if len(sides) == 1 else 0)
         for side in sides:
@@ -70,13 +70,13 @@ class Plan:
         _check_divides("heads", genes["heads"], genes["d_model"])
         if genes["positions"] == "rotary" and genes["d_model"] // genes["heads"] % 2:
             raise CandidateFault("unsupported", "rotary positions turn pairs: d_model / heads must be even")
-        n_tokens = math.prod(side // patch for side in sides)
+        cut = Tokens.of(problem, patch=patch, context=context)
         return cls(
             **{name: genes.get(name, 0) for name in _GENES},
             patch=patch,
-            patch_numbers=0 if problem.vocabulary else channels * patch ** len(sides),
-            n_tokens=n_tokens,
-            tokens=context // patch or n_tokens,
+            patch_numbers=cut.numbers,
+            n_tokens=cut.n,
+            tokens=cut.together,
             problem=problem,
         )
 
