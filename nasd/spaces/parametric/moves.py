@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from nasd.domain.seeding import below, pick
-from nasd.domain.study import Scalar
 from nasd.spaces.parametric.declare import Genes
 from nasd.spaces.parametric.domains import Choice, IntRange
 from nasd.spaces.parametric.draw import MISSING
@@ -189,7 +188,7 @@ def _changing_block(slots: tuple[Slot, ...]) -> Act:
             return None
         slot = pick(there, rng)
         items = list(genes[slot.name])
-        items[at] = _moved(slot, items[at], rng)
+        items[at] = slot.domain.moved(items[at], rng)
         return Draft({**genes, slot.name: items})
 
     return change
@@ -198,10 +197,6 @@ def _changing_block(slots: tuple[Slot, ...]) -> Act:
 def _changing(slot: Slot) -> Act:
     def change(genes: Genes, rng: np.random.Generator) -> Draft | None:
         value = genes[slot.name]
-        return None if value is MISSING else Draft({**genes, slot.name: _moved(slot, value, rng)}, slot.name)
+        return None if value is MISSING else Draft({**genes, slot.name: slot.domain.moved(value, rng)}, slot.name)
 
     return change
-
-
-def _moved(slot: Slot, value: Scalar, rng: np.random.Generator) -> Scalar:
-    return slot.domain.moved(value, rng)
