@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import os
 import sysconfig
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import nasd
 from nasd.domain.architecture import Genes
 from nasd.domain.measurement import Stage
 from nasd.domain.study import StudySpec
@@ -65,6 +67,16 @@ def _plain(value: object) -> object:
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment for a process that runs users' code: databases' addresses and passwords are no business of it."""
     return {name: value for name, value in environment.items() if name not in _SECRETS}
+
+
+def environment(*also: Path) -> dict[str, str]:
+    """For a process of ours that runs users' code: no secrets, this package found wherever it is, `also` searched last.
+
+    PYTHONPATH is made absolute, since such a process may begin in another folder.
+    """
+    root = Path(nasd.__file__).resolve().parent.parent  # also from a source tree
+    given = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100
+    return {**without_secrets(os.environ), "PYTHONPATH": os.pathsep.join([*given, *map(str, (root, *also))])}
 
 
 def load_function(dotted: str, *, what: str, allow: Collection[str] | None) -> Function:

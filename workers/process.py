@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from nasd.usercode import without_secrets
+from nasd.usercode import environment
 from workers.assignment import Json
 from workers.control import Control
 from workers.wire import Wire
@@ -173,10 +173,6 @@ class ChildProcess:
 
 
 def _started(wire: int, control: int, start: Start, *, warm: bool) -> subprocess.Popen[bytes]:
-    root = str(Path(__file__).resolve().parent.parent)  # wherever this package is, also from a source tree
-    environment = without_secrets(os.environ) | _ONE_THREAD
-    given = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100
-    environment["PYTHONPATH"] = os.pathsep.join([*given, root, str(Path.cwd())])
     arguments = [str(wire), str(control), str(os.getpid()), str(int(warm)), str(start.lock_directory)]
     arguments += [str(start.scratch.absolute()) if start.scratch is not None else "", ",".join(start.allow)]
     return subprocess.Popen(
@@ -189,6 +185,6 @@ def _started(wire: int, control: int, start: Start, *, warm: bool) -> subprocess
         pass_fds=(wire, control),
         start_new_session=True,
         cwd=start.folder,
-        env=environment,
+        env=environment(Path.cwd()) | _ONE_THREAD,
         bufsize=0,
     )

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import nasd
 from nasd.domain.data import INIT
 from nasd.domain.study import StudySpec
 from nasd.errors import FunctionError, UserError
-from nasd.usercode import file_sha256, functions_of, load_function, without_secrets
+from nasd.usercode import environment, file_sha256, functions_of, load_function
 
 
 @contextlib.contextmanager
@@ -46,7 +45,7 @@ def check_functions(spec: StudySpec) -> None:
     order = json.dumps({"functions": functions, "path": sys.path})
     with os.fdopen(reading, "rb") as answer:
         command = [sys.executable, "-P", "-m", "nasd.app.users", str(writing), order]
-        with subprocess.Popen(command, pass_fds=(writing,), stdin=subprocess.DEVNULL, env=_environment()) as process:
+        with subprocess.Popen(command, pass_fds=(writing,), stdin=subprocess.DEVNULL, env=environment()) as process:
             os.close(writing)
             text = answer.readline()  # not to its end, which processes that users' code left may hold open
     if not text:
@@ -87,12 +86,6 @@ def _check_tensors(file: str, shown: str) -> None:
     except (SafetensorError, OSError) as error:
         remedy = "Save it as one: safetensors.torch.save_file(module.state_dict(), FILE)"
         raise UserError(f"{shown}: is not a safetensors file. {remedy}") from error
-
-
-def _environment() -> Mapping[str, str]:
-    root = str(Path(nasd.__file__).resolve().parent.parent)  # wherever this package is, also from a source tree
-    given = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]  # noqa: PTH100
-    return {**without_secrets(os.environ), "PYTHONPATH": os.pathsep.join([*given, root])}
 
 
 def _main(descriptor: int, order: Mapping[str, object]) -> None:

@@ -7,20 +7,17 @@ random state, and of whatever a user's `data.load` does.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import nasd
 from nasd.data.request import Request
 from nasd.domain.data import DataFacts
 from nasd.errors import FunctionError, Unavailable, UserError
-from nasd.usercode import without_secrets
+from nasd.usercode import environment
 
 
 def prepared(request: Request, *, allow: Collection[str] | None) -> DataFacts:
@@ -46,7 +43,7 @@ def prepared(request: Request, *, allow: Collection[str] | None) -> DataFacts:
         [sys.executable, "-P", "-m", "nasd.data.prepare"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=_environment(),
+        env={**environment(), "MPLBACKEND": "agg"},
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -61,12 +58,6 @@ def prepared(request: Request, *, allow: Collection[str] | None) -> DataFacts:
             raise
         status = process.wait()
     return _facts(request, answer, status=status)
-
-
-def _environment() -> Mapping[str, str]:
-    root = str(Path(nasd.__file__).resolve().parent.parent)  # wherever this package is, also from a source tree
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return {**without_secrets(os.environ), "PYTHONPATH": path, "MPLBACKEND": "agg"}
 
 
 def _facts(request: Request, answer: bytes, *, status: int) -> DataFacts:
