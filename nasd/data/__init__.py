@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from nasd.data import cache
 from nasd.data.preparing import prepared
@@ -24,6 +25,8 @@ from nasd.domain.study import DataSpec
 from nasd.errors import FunctionError, UserError, WorldFault
 
 __all__ = ["SearchSplit", "describe", "search_split"]
+
+T = TypeVar("T")
 
 
 def describe(spec: DataSpec, task: Task = Task.CLASSIFICATION, *, allow: Collection[str] | None = None) -> DataFacts:
@@ -72,19 +75,33 @@ def search_split(
     """
     if facts is None:
         facts = describe(spec, task, allow=allow)
-    try:
-        return _open(cache.folder(), facts)
-    except _Missing:
-        prepare_again(spec, facts, allow=allow, parts=(TRAIN, VALIDATION))
-    try:
-        return _open(cache.folder(), facts)
-    except _Missing as error:
-        raise WorldFault(
-            "data_unavailable", f"{spec.name}: {cache.folder()} does not keep what is written there"
-        ) from error
+    return read_or_prepared(lambda: _open(cache.folder(), facts), spec, facts, allow=allow, parts=(TRAIN, VALIDATION))
 
 
-def prepare_again(spec: DataSpec, facts: DataFacts, *, allow: Collection[str] | None, parts: tuple[str, ...]) -> None:
+def read_or_prepared(
+    read: Callable[[], T | None],
+    spec: DataSpec,
+    facts: DataFacts,
+    *,
+    allow: Collection[str] | None,
+    parts: tuple[str, ...],
+) -> T:
+    """What `read` finds of `parts` in the cache; where it finds nothing (None), the data are prepared first.
+
+    Raises:
+        WorldFault: as `search_split`.
+        FunctionError: as `search_split`.
+    """
+    found = read()
+    if found is None:
+        _prepare_again(spec, facts, allow=allow, parts=parts)
+        found = read()
+    if found is None:
+        raise WorldFault("data_unavailable", f"{spec.name}: {cache.folder()} does not keep what is written there")
+    return found
+
+
+def _prepare_again(spec: DataSpec, facts: DataFacts, *, allow: Collection[str] | None, parts: tuple[str, ...]) -> None:
     """Have a study's data prepared on this machine, and refuse others than it recorded.
 
     Raises:
@@ -108,12 +125,16 @@ def prepare_again(spec: DataSpec, facts: DataFacts, *, allow: Collection[str] | 
 
 
 class _Missing(Exception):
-    """A split is not in the cache, or not as it was written."""
+    """A split is not in the cache, or not as it was written; raised because that must not be remembered."""
 
 
-def _open(folder: Path, facts: DataFacts) -> SearchSplit:
+def _open(folder: Path, facts: DataFacts) -> SearchSplit | None:
     names = [facts.sha256.get(part, "none") for part in (TRAIN, VALIDATION)]
-    return _opened(folder, json.dumps(asdict(facts)), cache.versions(folder / cache.Area.SEARCH, names))
+    versions = cache.versions(folder / cache.Area.SEARCH, names)
+    try:
+        return _opened(folder, json.dumps(asdict(facts)), versions)
+    except _Missing:
+        return None
 
 
 @functools.lru_cache(maxsize=8)
