@@ -130,7 +130,7 @@ def stage_needs(spec: StudySpec, *, device: str, n_train: int) -> tuple[StageNee
         device: that training uses here ("cpu").
         n_train: samples in the training split.
     """
-    kinds, quantities = tuple(spec.device_kinds()), (*spec.objectives, *(limit.of for limit in spec.limits))
+    kinds, quantities = tuple(spec.device_kinds()), spec.quantities()
     train, measure = spec.train, spec.measure
     takes = {
         Stage.MEASURE: f"{measure.windows} windows of {measure.window_s * 1000:g} ms, "

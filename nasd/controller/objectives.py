@@ -38,12 +38,7 @@ def kind_columns(spec: StudySpec, kind: DeviceKind) -> tuple[int, ...]:
 
 def counted_violation(spec: StudySpec, counts: Mapping[str, int]) -> float:
     """By how much the exact counts break the study's limits; 0.0 where they keep them."""
-    limits = [
-        Limit(of=limit.of, maximum=limit.max, minimum=limit.min)
-        for limit in spec.limits
-        if SOURCES.get(limit.of) is Source.COUNTED
-    ]
-    return violation(limits, counts)
+    return violation(spec.counted_limits(), counts)
 
 
 def total_violation(spec: StudySpec, values: Mapping[str, float]) -> float:

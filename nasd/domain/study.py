@@ -361,8 +361,7 @@ class StudySpec:
 
     def objectives_on(self, kind: DeviceKind) -> tuple[Objective, ...]:
         """The columns of `kind`'s front, in the study file's order."""
-        task = self.train.task
-        return tuple(_objective(name, spec, kind, task=task) for name, spec in self.objectives.items())
+        return tuple(_objective(name, spec, kind, unit=self.unit_of(name)) for name, spec in self.objectives.items())
 
     def limits_on(self, kind: DeviceKind) -> tuple[Limit, ...]:
         """The hard limits that hold on `kind`."""
@@ -371,6 +370,23 @@ class StudySpec:
             for spec in self.limits
             if spec.on in (None, kind)
         )
+
+    def counted_limits(self) -> tuple[Limit, ...]:
+        """The hard limits on counts, which hold on every kind."""
+        return tuple(
+            Limit(of=spec.of, maximum=spec.max, minimum=spec.min)
+            for spec in self.limits
+            if SOURCES.get(spec.of) is Source.COUNTED
+        )
+
+    def quantities(self) -> tuple[str, ...]:
+        """What objectives and limits speak of, each once."""
+        return tuple(dict.fromkeys((*self.objectives, *(limit.of for limit in self.limits))))
+
+    def unit_of(self, name: str) -> str:
+        """The unit of a quantity: the study file's, else nasd's own; empty where neither says one."""
+        objective = self.objectives.get(name)
+        return (objective.unit if objective else None) or unit_of(name, task=self.train.task)
 
     @property
     def is_counted_ahead(self) -> bool:
@@ -381,17 +397,18 @@ class StudySpec:
         """The stages each trial needs, cheap ones first."""
         if self.evaluation is not None:
             return (Stage.RUN,)
-        names = (*self.objectives, *(limit.of for limit in self.limits))
-        wanted = {SOURCES.get(name, Source.TRAINED) for name in names}  # what has no name here is train.metric's
+        wanted = {
+            SOURCES.get(name, Source.TRAINED) for name in self.quantities()
+        }  # what has no name here is train.metric's
         stages = (Stage.MEASURE,) if Source.MEASURED in wanted else ()
         return (*stages, Stage.TRAIN) if Source.TRAINED in wanted or not stages else stages
 
 
-def _objective(name: str, spec: ObjectiveSpec, kind: DeviceKind, *, task: Task) -> Objective:
+def _objective(name: str, spec: ObjectiveSpec, kind: DeviceKind, *, unit: str) -> Objective:
     source = SOURCES.get(name, Source.REPORTED)
     return Objective(
         name=name,
-        unit=spec.unit or unit_of(name, task=task),
+        unit=unit,
         source=source,
         sign=-1 if spec.direction is Direction.MAX else 1,
         device=kind if source is Source.MEASURED else None,

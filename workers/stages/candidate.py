@@ -9,7 +9,7 @@ from torch import nn
 
 from nasd.domain.data import INIT, DataFacts
 from nasd.domain.measurement import UNITS, Measurement
-from nasd.domain.objective import Limit, violation
+from nasd.domain.objective import violation
 from nasd.domain.study import ModelSpec, StudySpec
 from nasd.errors import CandidateFault, WorldFault
 from nasd.nets.counting import count
@@ -94,7 +94,7 @@ def _check_limits(spec: StudySpec, counts: Mapping[str, int]) -> None:
     Raises:
         CandidateFault: `over_limit`.
     """
-    limits = [Limit(of=each.of, maximum=each.max, minimum=each.min) for each in spec.limits if each.of in counts]
+    limits = spec.counted_limits()
     overshoot = violation(limits, counts)
     if overshoot > 0:
         shown = ", ".join(f"{limit.of} = {counts[limit.of]:,}" for limit in limits)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from nasd.domain.data import DataFacts
-from nasd.domain.measurement import LONGEST_NAME, MOST_OWN_VALUES, UNITS, Measurement, is_name
+from nasd.domain.measurement import LONGEST_NAME, MOST_OWN_VALUES, Measurement, is_name
 from nasd.domain.study import StudySpec
 from nasd.errors import CandidateFault, WorldFault
 from nasd.usercode import load_function, plain_genes
@@ -71,8 +71,7 @@ def measurements(returned: object, spec: StudySpec, *, complete: bool) -> tuple[
             "bad_result", f"the evaluation returned {len(returned)} values; {MOST_OWN_VALUES} are kept"
         )
     given = _COUNTED if spec.is_counted_ahead else ()
-    wanted = (*spec.objectives, *(limit.of for limit in spec.limits))
-    missing = [name for name in dict.fromkeys(wanted) if name not in returned and name not in given]
+    missing = [name for name in spec.quantities() if name not in returned and name not in given]
     if complete and missing:
         raise CandidateFault(
             "bad_result", f"the evaluation returned no {', '.join(missing)}; objectives and limits need it"
@@ -88,6 +87,4 @@ def _measurement(name: str, value: object, spec: StudySpec) -> Measurement:
     found = number(name, value)
     if name in _WHOLE and not (found.is_integer() and 0 <= found <= _BIGGEST_WHOLE):
         raise CandidateFault("bad_result", f"{name} = {found}: must be a whole number, at least 0")
-    objective = spec.objectives.get(name)
-    unit = (objective.unit if objective else None) or UNITS.get(name, "")
-    return Measurement(name, found, unit)
+    return Measurement(name, found, spec.unit_of(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from nasd.domain.data import DataFacts
-from nasd.domain.measurement import UNITS, Measurement
+from nasd.domain.measurement import Measurement
 from nasd.domain.objective import SOURCES
 from nasd.domain.study import StudySpec
 from nasd.errors import CandidateFault
@@ -69,12 +69,7 @@ class _Checkpoint:
 
 def _so_far(values: Mapping[str, float], spec: StudySpec) -> tuple[Measurement, ...]:
     """The last validation's values."""
-    return tuple(Measurement(name, value, _unit(name, spec)) for name, value in values.items())
-
-
-def _unit(name: str, spec: StudySpec) -> str:
-    objective = spec.objectives.get(name)
-    return (objective.unit if objective else None) or UNITS.get(name, "")
+    return tuple(Measurement(name, value, spec.unit_of(name)) for name, value in values.items())
 
 
 def _check_metric(spec: StudySpec, found: Collection[str]) -> None:
@@ -83,8 +78,7 @@ def _check_metric(spec: StudySpec, found: Collection[str]) -> None:
     Raises:
         CandidateFault: `bad_result`.
     """
-    wanted = (*spec.objectives, *(limit.of for limit in spec.limits))
-    missing = [name for name in dict.fromkeys(wanted) if name not in SOURCES and name not in found]
+    missing = [name for name in spec.quantities() if name not in SOURCES and name not in found]
     if missing:
         raise CandidateFault(
             "bad_result",
