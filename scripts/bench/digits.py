@@ -11,23 +11,18 @@ without pauses for another's measurement, over the wall time from the first leas
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psycopg
+from example_run import database_of, run_example
 
 from nasd.domain.scoring import ScoringBox, hypervolume
 from nasd.ports.clock import SystemClock
-from nasd.services import attach
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits-mlp.toml"
 CLOCK = SystemClock()
 OBJECTIVES = ("val_error", "latency_ms", "params")
 
@@ -73,22 +68,9 @@ def main() -> None:
 
 def _search(folder: Path, use: str, seed: int, trials: int, workers: int) -> Search:
     name = f"{use}-{seed}"
-    text = EXAMPLE.read_text()
-    for key, value in (("name", f'"{name}"'), ("seed", seed), ("use", f'"{use}"'), ("trials", trials)):
-        pattern = rf"(?m)^{key} = .*$" if key != "use" else r'(?m)^use = "nsga2".*$'
-        text, n = re.subn(pattern, f"{key} = {value}", text)
-        if n != 1:
-            raise RuntimeError(f"{EXAMPLE} has {n} lines for {key}")
-    path = folder / f"{name}.toml"
-    path.write_text(text)
     began = CLOCK.now().timestamp()
-    subprocess.run(
-        [sys.executable, "-m", "nasd", "run", path, "--workers", str(workers)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "NASD_HOME": str(folder / "home")},
-    )
-    with attach(folder / "home") as services, psycopg.connect(services.database_url("admin")) as connection:
+    run_example(folder, name, use=use, seed=seed, trials=trials, workers=workers)
+    with database_of(folder) as connection:
         return _read(connection, name, began=began, wall_s=CLOCK.now().timestamp() - began, n_workers=workers)
 
 

@@ -18,10 +18,7 @@ import argparse
 import bz2
 import itertools
 import math
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,8 +29,8 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import psycopg
 import torch
+from example_run import database_of, run_study
 from scipy import stats
 
 from nasd import spaces
@@ -43,7 +40,6 @@ from nasd.domain.architecture import Architecture, Genes
 from nasd.domain.data import Task
 from nasd.domain.study import BudgetSpec, DataSpec, ObjectiveSpec, SpaceSpec, StudySpec, TrainSpec
 from nasd.profiling import measure
-from nasd.services import attach
 from nasd.studyfile.known import RECIPES
 from nasd.training import train
 
@@ -186,15 +182,13 @@ def searched(folder: Path, hand: Entry, split: int) -> Architecture:
         f'seed = {split}\n[data]\nuse = "{hand.data.use}"\nseed = {split}\n[space]\nkind = "cnn"\npreset = "small"\n'
         f"[train]\nsteps = {hand.steps // 3}\n[objectives]\nval_error = {{}}\nlatency_ms = {{}}\n[budget]\ntrials = 60\n"  # noqa: E501
     )
-    environment = {**os.environ, "NASD_HOME": str(folder / "home")}
-    command = [sys.executable, "-m", "nasd", "run", path, "--workers", "2"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    run_study(folder, path, workers=2)
     query = """
         select t.architecture from nasd.trials as t join nasd.baselines as b using (study)
         where t.study = %s and t.state = 'completed' and b.baseline = 'medium'
           and t.val_error <= b.val_error + (b.objectives #>> '{val_error,spread}')::double precision
         order by t.latency_ms limit 1"""
-    with attach(folder / "home") as services, psycopg.connect(services.database_url("admin")) as connection:
+    with database_of(folder) as connection:
         row = connection.execute(query, [name]).fetchone()
     if row is None:
         raise SystemExit(f"split {split}: the hand-made network itself was not trained")

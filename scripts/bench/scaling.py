@@ -11,19 +11,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-
-from nasd.services import attach
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits-mlp.toml"
+from example_run import database_of, run_example
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +59,8 @@ def main() -> None:
 
 def _search(folder: Path, n_workers: int, seed: int, trials: int) -> Search:
     name = f"scaling-{n_workers}-{seed}"
-    text = EXAMPLE.read_text()
-    for key, value in (("name", f'"{name}"'), ("seed", seed), ("use", '"random"'), ("trials", trials)):
-        pattern = rf"(?m)^{key} = .*$" if key != "use" else r'(?m)^use = "nsga2".*$'
-        text, n = re.subn(pattern, f"{key} = {value}", text)
-        if n != 1:
-            raise RuntimeError(f"{EXAMPLE} has {n} lines for {key}")
-    path = folder / f"{name}.toml"
-    path.write_text(text)
-    subprocess.run(
-        [sys.executable, "-m", "nasd", "run", path, "--workers", str(n_workers)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "NASD_HOME": str(folder / "home")},
-    )
-    with attach(folder / "home") as services, psycopg.connect(services.database_url("admin")) as connection:
+    run_example(folder, name, use="random", seed=seed, trials=trials, workers=n_workers)
+    with database_of(folder) as connection:
         return _read(connection, name, n_workers)
 
 
