@@ -6,35 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from study_refusal import refusal
 
 from nasd.domain.study import BudgetSpec, Direction, ObjectiveSpec, ParameterSpec, StudySpec
-from nasd.errors import NotBuiltYet, StudyFileError, UserError
+from nasd.errors import NotBuiltYet, StudyFileError
 from nasd.studyfile import allowed_change, changes, load, located, refuse_changes, space_fingerprint
 from nasd.studyfile.durations import seconds_of
 
 OBJECTIVES = "[objectives]\nval_error = {}\nlatency_ms = {}\n"
 BASE = OBJECTIVES + "[budget]\ntrials = 60\n"
-
-
-@pytest.fixture
-def study(tmp_path):
-    """Writes a study file and returns its path."""
-
-    def write(text, name="study.toml"):
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
-def refusal(path):
-    """The sentence for `path`, without its folder."""
-    with pytest.raises(UserError) as caught:
-        load(path)
-    text = str(caught.value)
-    assert text.count("\n") == 0
-    return text.replace(f"{path.parent}/", "")
 
 
 def test_what_is_left_out_has_its_default(study):

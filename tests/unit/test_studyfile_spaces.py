@@ -1,11 +1,11 @@
 """[space], [model] and recipes in the study file: what is read, and the one sentence that each mistake gets."""
 
 import pytest
+from study_refusal import refusal
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.recipe import model_genes, searched, train_spec
 from nasd.domain.study import ModelSpec, ParameterSpec, Role
-from nasd.errors import UserError
 from nasd.studyfile import changes, load, spec_from_json, spec_to_json
 
 BASE = "[objectives]\nval_error = {}\n[budget]\ntrials = 60\n"
@@ -20,25 +20,6 @@ KITCHEN = (
     'groups = { choice = [1, 4], when = "blocks > 4", otherwise = 1 }\n'
     'lr = { log = [1e-4, 1e-2], role = "recipe" }\n'
 )
-
-
-@pytest.fixture
-def study(tmp_path):
-    """Writes a study file and returns its path."""
-
-    def write(text):
-        path = tmp_path / "study.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
-def refusal(path):
-    """The sentence for `path`, without its folder."""
-    with pytest.raises(UserError) as caught:
-        load(path)
-    return str(caught.value).replace(f"{path.parent}/", "")
 
 
 def test_a_space_of_ones_own_is_read_as_it_is_written(study):
