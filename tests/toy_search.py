@@ -14,7 +14,7 @@ from nasd.domain.objective import Objective
 from nasd.domain.seeding import trial_rng
 from nasd.domain.study import StrategySpec
 from nasd.strategies import build
-from nasd.strategies.base import SearchStrategy
+from nasd.strategies.base import SearchStrategy, Setting
 
 
 class ToySearch:
@@ -36,7 +36,8 @@ class ToySearch:
         self.strategy = self.fresh_strategy()
 
     def fresh_strategy(self) -> SearchStrategy:
-        return build(self.spec, self.space, self.objectives)
+        setting = Setting(space=self.space, objectives=self.objectives, costs=self.space.counts)
+        return build(self.spec, setting)
 
     def proposal(self, strategy: SearchStrategy | None = None, history: History | None = None) -> Proposal:
         """What would be proposed next; nothing is stored."""

@@ -14,6 +14,7 @@ from nasd.domain.measurement import Stage
 from nasd.domain.seeding import seed_of
 from nasd.domain.study import BudgetSpec, LimitSpec, MeasureSpec, ObjectiveSpec, StrategySpec, StudySpec
 from nasd.ports.trials import Study, StudyState
+from nasd.strategies.base import Setting
 
 DATA = DataFacts(
     name="toy",
@@ -74,7 +75,9 @@ def toy_parts(study: Study, *, space: ToySpace = SPACE) -> Parts:
         study=study.id,
         spec=spec,
         space=space,
-        strategy=strategies.build(spec.strategy, space, history_objectives(spec)),
+        strategy=strategies.build(
+            spec.strategy, Setting(space=space, objectives=history_objectives(spec), costs=space.counts)
+        ),
         baselines=BASELINES if spec.strategy.baselines else (),
         data=study.data,
     )

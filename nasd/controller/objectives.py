@@ -41,8 +41,8 @@ def counted_violation(spec: StudySpec, counts: Mapping[str, int]) -> float:
     return violation(spec.counted_limits(), counts)
 
 
-def total_violation(spec: StudySpec, values: Mapping[str, float]) -> float:
-    """The same for everything known of a trial; a limit without `on` holds on every kind that measures it."""
+def history_limits(spec: StudySpec) -> tuple[Limit, ...]:
+    """Every hard limit, by the names that a trial's values have; one without `on` holds on every kind."""
     kinds = spec.device_kinds()
     limits: dict[Limit, None] = {}
     for kind in kinds:
@@ -50,4 +50,9 @@ def total_violation(spec: StudySpec, values: Mapping[str, float]) -> float:
             measured = SOURCES.get(limit.of) is Source.MEASURED
             name = value_name(limit.of, kind if measured else None, n_kinds=len(kinds))
             limits[replace(limit, of=name, device=None)] = None
-    return violation(tuple(limits), values)
+    return tuple(limits)
+
+
+def total_violation(spec: StudySpec, values: Mapping[str, float]) -> float:
+    """By how much everything known of a trial breaks the study's limits; 0.0 where it keeps them."""
+    return violation(history_limits(spec), values)

@@ -6,10 +6,13 @@ import hashlib
 
 from nasd import spaces, strategies
 from nasd.controller.mind import Parts
-from nasd.controller.objectives import history_objectives
+from nasd.controller.objectives import history_limits, history_objectives
 from nasd.domain.architecture import canonical_json
 from nasd.domain.data import Problem
+from nasd.domain.space import SearchSpace
+from nasd.domain.study import StudySpec
 from nasd.ports.trials import Study
+from nasd.strategies.base import Setting, nothing_known
 from nasd.studyfile import spec_to_json
 
 
@@ -26,9 +29,18 @@ def build_parts(study: Study) -> Parts:
         study=study.id,
         spec=spec,
         space=space,
-        strategy=strategies.build(spec.strategy, space, history_objectives(spec)),
+        strategy=strategies.build(spec.strategy, _setting(spec, space)),
         baselines=spaces.baselines(space) if spec.strategy.baselines else (),
         data=data,
+    )
+
+
+def _setting(spec: StudySpec, space: SearchSpace) -> Setting:
+    return Setting(
+        space=space,
+        objectives=history_objectives(spec),
+        limits=history_limits(spec),
+        costs=space.counts if spec.is_counted_ahead else nothing_known,
     )
 
 

@@ -1,11 +1,42 @@
-"""The one interface every strategy has."""
+"""The one interface every strategy has, and what it may know of a study besides its history."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from nasd.domain.architecture import Architecture
 from nasd.domain.history import History, Proposal, Wait
 from nasd.domain.ids import LearnedSeq
+from nasd.domain.objective import Limit, Objective
+from nasd.domain.space import SearchSpace
+
+Costs = Callable[[Architecture], Mapping[str, float]]
+
+
+def nothing_known(_architecture: Architecture) -> Mapping[str, float]:
+    """The costs of a study in which nothing is known before an evaluation."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a strategy may know of a study besides its own settings and its history.
+
+    Attributes:
+        objectives: the columns of the history that it will be shown.
+        limits: hard limits, by the names that facts' values have; `nasd.domain.objective.violation` judges them.
+        costs: values of some objectives and limited quantities, exact, before an architecture is evaluated: counts,
+            and what the user's own function declares. The same names for every architecture of a study; microseconds.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...] = ()
+    costs: Costs = nothing_known
 
 
 class SearchStrategy(Protocol):

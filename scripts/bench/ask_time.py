@@ -37,6 +37,7 @@ from nasd.domain.lifecycle import State
 from nasd.domain.space import SearchSpace
 from nasd.domain.study import BudgetSpec, ObjectiveSpec, SpaceSpec, StrategySpec, StudySpec
 from nasd.ports.trials import Finished, StoredTrial
+from nasd.strategies.base import Setting
 
 LENGTHS = (100, 1_000, 10_000)
 IN_FLIGHT = 8
@@ -64,7 +65,10 @@ class Study:
         self.seen_facts: list[int] = []
 
     def parts(self) -> Parts:
-        strategy = strategies.build(self.spec.strategy, self.space, history_objectives(self.spec))
+        strategy = strategies.build(
+            self.spec.strategy,
+            Setting(space=self.space, objectives=history_objectives(self.spec), costs=self.space.counts),
+        )
         baselines = () if self.space is SPACE else spaces.baselines(self.space)
         return Parts(
             study=StudyId(1), spec=self.spec, space=self.space, strategy=strategy, baselines=baselines, data=DATA

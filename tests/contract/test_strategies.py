@@ -22,9 +22,11 @@ from nasd.domain.space import SearchSpace
 from nasd.domain.study import ParameterSpec, SpaceSpec, StrategySpec
 from nasd.errors import NotBuiltYet, SpaceExhausted, UserError
 from nasd.strategies import KNOWN, build
+from nasd.strategies.base import Setting
 from nasd.strategies.fresh import unproposed
 from nasd.strategies.random import RandomSearch
 
+SETTING = Setting(space=ToySpace(), objectives=OBJECTIVES)
 PROBLEM = Problem(input_shape=(4,), n_outputs=2)
 
 TINY = (
@@ -250,13 +252,13 @@ def test_facts_are_gap_free_in_the_toy_itself():
 def test_planned_strategy_is_named_as_such(name):
     """A user who read the design is told that it is not there yet, and what is."""
     with pytest.raises(NotBuiltYet, match=rf'"{name}".*nsga2, random'):
-        build(StrategySpec(use=name), ToySpace(), OBJECTIVES)
+        build(StrategySpec(use=name), SETTING)
 
 
 def test_unknown_strategy_is_refused_with_the_known_ones():
     """A typing mistake is answered with what could have been meant."""
     with pytest.raises(UserError, match=r'"nsga3".*known: nsga2, random') as caught:
-        build(StrategySpec(use="nsga3"), ToySpace(), OBJECTIVES)
+        build(StrategySpec(use="nsga3"), SETTING)
 
     assert not isinstance(caught.value, NotBuiltYet)
 

@@ -17,6 +17,7 @@ from nasd.domain.recipe import SEARCHABLE
 from nasd.domain.study import BudgetSpec, ObjectiveSpec, Role, SpaceSpec, StrategySpec, StudySpec, TrainSpec
 from nasd.errors import UserError
 from nasd.strategies import build as build_strategy
+from nasd.strategies.base import Setting
 from nasd.studyfile import known, load
 
 ROOT = Path(__file__).parents[2]
@@ -120,9 +121,9 @@ def test_the_lists_of_known_names_are_those_of_the_builders():
     assert set(known.SPACES) == set(spaces._KINDS)
     assert set(known.DATA_SETS) == set(BUILT_IN) == set(builtin.LOADERS)
     for name in known.STRATEGY_SETTINGS:
-        build_strategy(StrategySpec(use=name), space, objectives)
+        build_strategy(StrategySpec(use=name), Setting(space=space, objectives=objectives))
     try:
-        build_strategy(StrategySpec(use="none such"), space, objectives)
+        build_strategy(StrategySpec(use="none such"), Setting(space=space, objectives=objectives))
     except UserError as error:
         assert all(name in str(error) for name in known.STRATEGY_SETTINGS)  # noqa: PT017 - its text is the point
 
