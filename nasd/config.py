@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -29,6 +29,13 @@ from nasd.errors import SettingsError
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _packages(allow: tuple[str, ...]) -> tuple[str, ...]:
+    for name in allow:
+        if not name.isidentifier():
+            raise ValueError(f'"{name}" is no top-level package: allow the part before the first dot')
+    return allow
 
 
 class LeaseSettings(_Frozen):
@@ -65,10 +72,7 @@ class WorkerSettings(_Frozen):
     @field_validator("allow")
     @classmethod
     def _names_packages(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        for name in allow:
-            if not name.isidentifier():
-                raise ValueError(f'"{name}" is no top-level package: allow the part before the first dot')
-        return allow
+        return _packages(allow)
 
 
 class ControllerSettings(_Frozen):
@@ -81,6 +85,13 @@ class ControllerSettings(_Frozen):
     takeover_s: PositiveFloat = 5.0  # a leader that stands still this long is deposed
     cache_every: PositiveInt = 500  # learned facts between two stored strategy caches
     batch: PositiveInt = 64  # facts learned in one transaction at most
+    allow: tuple[str, ...] = ()  # top-level packages that `evaluation.costs` may be imported from
+    folder: Path | None = None  # where they are looked for before the current folder
+
+    @field_validator("allow")
+    @classmethod
+    def _names_packages(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        return _packages(allow)
 
 
 class Settings(BaseSettings):
@@ -119,8 +130,13 @@ def read_settings() -> Settings:
         ) from error
 
 
-def with_users_code(settings: Settings, *, allow: Sequence[str], folder: Path | None) -> Settings:
+def with_users_code(
+    settings: Settings, *, allow: Sequence[str], folder: Path | None, of: Literal["worker", "controller"] = "worker"
+) -> Settings:
     """The same, with what options say of users' code in the place of what the environment says.
+
+    Args:
+        of: which group of settings they belong to.
 
     Raises:
         SettingsError: a package that is none, or a folder that does not exist.
@@ -132,7 +148,7 @@ def with_users_code(settings: Settings, *, allow: Sequence[str], folder: Path | 
             raise SettingsError(f"--allow {name}: is no top-level package; allow the part before the first dot")
     changes = {"allow": tuple(allow)} if allow else {}
     more = {} if folder is None else {"folder": folder.absolute()}
-    return settings.model_copy(update={"worker": settings.worker.model_copy(update={**changes, **more})})
+    return settings.model_copy(update={of: getattr(settings, of).model_copy(update={**changes, **more})})
 
 
 def cache_folder() -> tuple[Path | None, bool]:

@@ -34,7 +34,7 @@ _STAGES: Mapping[str, frozenset[Stage]] = {  # key of the study file -> the stag
 
 
 def functions_of(spec: StudySpec, stage: Stage | None = None) -> dict[str, str]:
-    """The user's functions that a study calls, by key of the study file; of one `stage`, or of all that it has."""
+    """The functions of the user that workers call for a study, by key of its file; of one `stage`, or of all it has."""
     named = {
         "data.load": spec.data.load,
         "model.build": spec.model.build,
@@ -45,8 +45,19 @@ def functions_of(spec: StudySpec, stage: Stage | None = None) -> dict[str, str]:
     return {key: dotted for key, dotted in named.items() if dotted is not None and stages & _STAGES[key]}
 
 
+def controller_functions_of(spec: StudySpec) -> dict[str, str]:
+    """Those that the controller calls, by key of the study file."""
+    costs = None if spec.evaluation is None else spec.evaluation.costs
+    return {} if costs is None else {"evaluation.costs": costs}
+
+
+def controller_packages_of(spec: StudySpec) -> tuple[str, ...]:
+    """The top-level packages that those come from, sorted."""
+    return tuple(sorted({package_of(dotted) for dotted in controller_functions_of(spec).values()}))
+
+
 def packages_of(spec: StudySpec) -> tuple[str, ...]:
-    """The top-level packages that a study's functions come from, sorted."""
+    """The top-level packages that a study's workers import functions from, sorted."""
     return tuple(sorted({package_of(dotted) for dotted in functions_of(spec).values()}))
 
 

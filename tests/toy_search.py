@@ -10,7 +10,8 @@ from toy_space import OBJECTIVES, ToySpace, evaluate
 from nasd.domain.history import Fact, History, Proposal
 from nasd.domain.ids import LearnedSeq, TrialNumber
 from nasd.domain.lifecycle import State
-from nasd.domain.objective import Objective
+from nasd.domain.objective import Limit, Objective
+from nasd.domain.objective import violation as overshoot
 from nasd.domain.seeding import trial_rng
 from nasd.domain.study import StrategySpec
 from nasd.strategies import build
@@ -28,15 +29,17 @@ class ToySearch:
         space: ToySpace | None = None,
         objectives: Sequence[Objective] = OBJECTIVES[:3],
         population: int = 20,
+        limits: Sequence[Limit] = (),
     ) -> None:
         self.seed, self.space, self.objectives = seed, space or ToySpace(), tuple(objectives)
+        self.limits = tuple(limits)
         name, _, stratified = use.partition(", ")
         self.spec = StrategySpec(use=name, population=population, stratified=bool(stratified))
         self.history = History(self.objectives)
         self.strategy = self.fresh_strategy()
 
     def fresh_strategy(self) -> SearchStrategy:
-        setting = Setting(space=self.space, objectives=self.objectives, costs=self.space.counts)
+        setting = Setting(space=self.space, objectives=self.objectives, limits=self.limits, costs=self.space.counts)
         return build(self.spec, setting)
 
     def proposal(self, strategy: SearchStrategy | None = None, history: History | None = None) -> Proposal:
@@ -54,14 +57,16 @@ class ToySearch:
         *,
         values: Mapping[str, float] | None = None,
         state: State = State.COMPLETED,
-        violation: float = 0.0,
+        violation: float | None = None,
         kind: str = "result",
     ) -> None:
+        """One fact. `values`: measured where not given; `violation`: what the limits say of them."""
         if values is None:
             values = evaluate(self.space, self.history.architectures[number])
         kept = {each.name: values[each.name] for each in self.objectives if each.name in values}
+        beyond = overshoot(self.limits, values) if violation is None else violation
         seq = LearnedSeq(self.history.learned_seq + 1)
-        self.history.learn(Fact(seq, kind, number, state, kept, violation))
+        self.history.learn(Fact(seq, kind, number, state, kept, beyond))
 
     def run_open(self, n_trials: int, *, keep: set[TrialNumber]) -> None:
         """Propose and finish `n_trials` one by one, leaving those in `keep` in flight."""

@@ -12,6 +12,7 @@ from math import exp, log2
 
 import numpy as np
 from numpy.typing import NDArray
+from toy_sequences import ToySequences
 
 from nasd.domain.architecture import Architecture, Genes
 from nasd.domain.ids import LOCAL
@@ -95,6 +96,9 @@ class ToySpace:
             for part in (width / max(self.widths), max(kernel, 0) / max(self.kernels))
         ]
         return np.array([*head, *tail])
+
+    def sequences(self) -> ToySequences:
+        return ToySequences(self)
 
     def counts(self, architecture: Architecture) -> dict[str, int]:
         genes, before, params = architecture.as_dict(), 16, 0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from toy_space import ToySpace
 
-from nasd import strategies
 from nasd.controller.mind import Parts
-from nasd.controller.objectives import history_objectives
+from nasd.controller.strategy import build_strategy
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts
 from nasd.domain.ids import StudyId
@@ -14,7 +13,7 @@ from nasd.domain.measurement import Stage
 from nasd.domain.seeding import seed_of
 from nasd.domain.study import BudgetSpec, LimitSpec, MeasureSpec, ObjectiveSpec, StrategySpec, StudySpec
 from nasd.ports.trials import Study, StudyState
-from nasd.strategies.base import Setting
+from nasd.strategies.base import Costs, nothing_known
 
 DATA = DataFacts(
     name="toy",
@@ -69,16 +68,22 @@ def toy_study(spec: StudySpec, *, id_: int = 1, state: StudyState = StudyState.R
     return Study(id=StudyId(id_), name=spec.name, spec=spec, data=DATA, state=state)
 
 
-def toy_parts(study: Study, *, space: ToySpace = SPACE) -> Parts:
+def toy_parts(
+    study: Study,
+    *,
+    space: ToySpace = SPACE,
+    declared: Costs = nothing_known,
+    warm_starts: tuple[Architecture, ...] = (),
+) -> Parts:
     spec = study.spec
     return Parts(
         study=study.id,
         spec=spec,
         space=space,
-        strategy=strategies.build(
-            spec.strategy, Setting(space=space, objectives=history_objectives(spec), costs=space.counts)
-        ),
+        strategy=build_strategy(spec, space, counts=space.counts, declared=declared),
         baselines=BASELINES if spec.strategy.baselines else (),
+        warm_starts=warm_starts,
+        declared=declared,
         data=study.data,
     )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+import sys
+from functools import partial
+from pathlib import Path
 from threading import Event
 
 from prometheus_client import CollectorRegistry
@@ -12,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from nasd.app.endpoints import Endpoints
 from nasd.config import Settings
 from nasd.daemon.controller import Controller, Outside
+from nasd.daemon.parts import build_parts
 from nasd.queue.doorbell import RqDoorbell
 from nasd.store.cache import PgCacheStore
 from nasd.store.leadership import PgLeadership
@@ -27,7 +31,7 @@ def serve(settings: Settings, endpoints: Endpoints, stop: Event) -> None:
     Raises:
         SettingsError: the metrics port can't be had.
     """
-    importlib.import_module("nasd.strategies.nsga2")  # pymoo imports slowly: do it before leading
+    importlib.import_module("nasd.strategies.screened")  # pymoo and scipy import slowly: do it before leading
     url, registry = endpoints.database["controller"], CollectorRegistry()
     telemetry = ControllerTelemetry(registry)
     server = None if settings.metrics_port is None else MetricsServer(registry, port=settings.metrics_port)
@@ -43,7 +47,11 @@ def serve(settings: Settings, endpoints: Endpoints, stop: Event) -> None:
         queue=lambda: RqDoorbell(endpoints.redis["controller"]),
         listen=lambda on_notify, ended: listen(url, on_notify, ended),
         telemetry=telemetry,
+        build_parts=partial(build_parts, allow=settings.controller.allow),
     )
+    for folder in (settings.controller.folder, Path.cwd()):  # where packages of the user's are, after all others
+        if folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))
     try:
         holder = f"{socket.gethostname()}-{os.getpid()}"
         Controller(outside, settings=settings.controller, holder=holder).run(stop)

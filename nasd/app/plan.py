@@ -61,6 +61,33 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """A simulated study on a fleet.
+
+    Attributes:
+        speeds: one worker each, 1 being the machine that timed the networks.
+        trials: how many the budget allows.
+        wall_s: until the last result.
+        utilisation: of the fleet.
+        searched_by: the strategy that was simulated: what a quick one proposes stands in for the study's own.
+    """
+
+    speeds: tuple[float, ...]
+    trials: int
+    wall_s: float
+    utilisation: float
+    searched_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """Which strategy should be ahead, by rule and not by measurement of this study; `strategy` None: none."""
+
+    strategy: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What `nasd plan` says.
 
@@ -69,7 +96,8 @@ class Plan:
         recipe_parameters: searched training settings; every setting of them counts in `space_size`.
         decisions: independent choices of the largest network, by gene.
         trials: how many there will be; a range where only time bounds the study. None where nothing could be timed.
-        wall_s: None where nothing could be timed.
+        wall_s: if every trial were alike; None where nothing could be timed.
+        foreseen: by simulation; None where nothing could be timed.
         unavailable: what this machine lacks that the study needs.
     """
 
@@ -86,6 +114,8 @@ class Plan:
     timings: tuple[Timing, ...]
     trials: Spend | None
     wall_s: Spend | None
+    foreseen: Foreseen | None
+    expected: Expected
     unavailable: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -156,12 +186,12 @@ def _gives(spec: StudySpec, stage: Stage, name: str) -> bool:
     return stage is Stage.RUN or source is {Stage.MEASURE: Source.MEASURED, Stage.TRAIN: Source.TRAINED}[stage]
 
 
-def spend(spec: StudySpec, timings: Sequence[Timing], *, workers: int) -> tuple[Spend | None, Spend | None]:
+def spend(spec: StudySpec, timings: Sequence[Timing], *, workers: float) -> tuple[Spend | None, Spend | None]:
     """(trials, wall seconds), each from the fewest to the most; None, None where nothing was timed.
 
     Args:
         timings: the smallest first, the largest second, random ones after.
-        workers: that evaluate side by side.
+        workers: that evaluate side by side: the sum of their speeds.
     """
     per_trial = [timing.trial_s for timing in timings if timing.problem is None]
     if not per_trial or min(per_trial) <= 0:

@@ -1,10 +1,12 @@
 """A study file with everything that is known of it before a search: its data set's facts and its space."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nasd.app.users import check_functions, in_folder, start_hashes
+from nasd.app.users import check_costs, check_functions, in_folder, start_hashes
+from nasd.app.warm_start import Found, from_file
+from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts, Problem
 from nasd.domain.measurement import Stage
 from nasd.domain.recipe import AUGMENTATIONS, check_augmentations, searched
@@ -13,17 +15,24 @@ from nasd.domain.study import ParameterSpec, StudySpec
 from nasd.errors import NotBuiltYet, StudyFileError, UserError
 from nasd.studyfile import load, located
 
-_KEY_FIRST = re.compile(r"(data|space|model|train|evaluation)(\.[a-z_]+|: )")
+_KEY_FIRST = re.compile(r"(data|space|model|train|evaluation|warm_start)(\.[a-z_]+|: )")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What `nasd plan` and `nasd run` begin with; `folder`: of the study file, where the user's code and files are."""
+    """What `nasd plan` and `nasd run` begin with.
+
+    Attributes:
+        folder: of the study file, where the user's code and files are.
+        warm_start: what the file of `warm_start.architectures` holds.
+    """
 
     folder: Path
     spec: StudySpec
     facts: DataFacts
     space: SearchSpace
+    baselines: tuple[Architecture, ...] = ()
+    warm_start: Found = field(default_factory=Found)
 
 
 def prepare(path: Path) -> Prepared:
@@ -44,6 +53,12 @@ def prepare(path: Path) -> Prepared:
         _check_recipe(spec, facts.problem)
         _check_batch(spec, n_train=facts.n_train)
         space = nasd.spaces.build(spec.space, facts.problem)
+        baselines = tuple(architecture for _, architecture in nasd.spaces.baselines(space))
+        with in_folder(path.parent):
+            check_costs(spec, baselines)
+        warm_start = Found()
+        if spec.warm_start is not None:
+            warm_start = from_file(spec.warm_start, space, folder=path.resolve().parent)
     except (NotBuiltYet, StudyFileError):
         raise
     except UserError as error:
@@ -51,7 +66,14 @@ def prepare(path: Path) -> Prepared:
             raise
         raise located(path, str(error)) from error
     facts = replace(facts, sha256={**facts.sha256, **hashes})
-    return Prepared(folder=path.resolve().parent, spec=spec, facts=facts, space=space)
+    return Prepared(
+        folder=path.resolve().parent,
+        spec=spec,
+        facts=facts,
+        space=space,
+        baselines=baselines if spec.strategy.baselines else (),
+        warm_start=warm_start,
+    )
 
 
 def _check_batch(spec: StudySpec, *, n_train: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nasd.controller.mind import StudyMind
@@ -33,12 +34,13 @@ class Replayed:
         return not self.differences
 
 
-def replay_study(url: str, name: str) -> Replayed:
+def replay_study(url: str, name: str, *, allow: Collection[str] = ()) -> Replayed:
     """Read trials and facts in one snapshot and make each proposal again; the study may be running meanwhile.
 
     Args:
         url: of the database, as its controller.
         name: of the study, in whatever state.
+        allow: packages that the function of `evaluation.costs` may be imported from.
 
     Raises:
         UserError: there is no such study, or this program can't build its space or strategy.
@@ -54,7 +56,7 @@ def replay_study(url: str, name: str) -> Replayed:
         raise Unavailable(f"the database can't be reached: {error}") from error
     finally:
         store.close()
-    parts = build_parts(study)
+    parts = build_parts(study, allow=allow)
     return Replayed(
         study=name,
         n_proposals=len(trials),

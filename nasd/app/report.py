@@ -63,6 +63,40 @@ def compare(
     return Comparison(member=chosen, baseline=named[0], best=best, ratios=ratios)
 
 
+@dataclass(frozen=True, slots=True)
+class ScalarBest:
+    """The member of a front that a scalarised study is after; `value`: of its figure, greater is better."""
+
+    trial: int
+    value: float
+
+
+def best_by_scalar(spec: Mapping[str, object], front: Sequence[Row]) -> ScalarBest | None:
+    """The best of a front by the study's [scalar]; None where it has no such table or nothing is known in full.
+
+    No trial off the front is better: every term favours what the front favours.
+
+    Args:
+        spec: of the study, as its row has it.
+    """
+    if not spec.get("scalar"):
+        return None
+    from nasd.controller.objectives import scalar_terms  # reading commands start quickly: most studies have none
+    from nasd.domain.scalar import scalar_of
+    from nasd.studyfile import spec_from_json
+
+    terms = scalar_terms(spec_from_json(spec))
+    known = [(row["trial"], scalar_of(terms, _values(row))) for row in front]
+    found = [ScalarBest(trial, value) for trial, value in known if value is not None and isinstance(trial, int)]
+    return max(found, key=lambda each: (each.value, -each.trial), default=None)
+
+
+def _values(row: Row) -> dict[str, float]:
+    objectives = row.get("objectives")
+    assert isinstance(objectives, Mapping)
+    return {name: float(entry["value"]) for name, entry in objectives.items()}
+
+
 def sentences(comparison: Comparison, *, reference: str = REFERENCE) -> list[str]:
     """The comparison as two or three lines for a person."""
     member, baseline, best = comparison.member, comparison.baseline, comparison.best

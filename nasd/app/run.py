@@ -17,7 +17,7 @@ from nasd.errors import Unavailable, UserError
 from nasd.ports.trials import Study, StudyState
 from nasd.store.connect import DatabaseAway
 from nasd.store.studies import PgStudies
-from nasd.usercode import packages_of
+from nasd.usercode import controller_packages_of, packages_of
 
 DRAIN_S = 9.5
 TICK_S = 0.25
@@ -59,7 +59,7 @@ def run(
 ) -> Ended:
     """Start the family and stay until the study ends or a stop is requested; nothing runs afterwards.
 
-    The workers may run the code that the study names: whoever runs a study file means what stands in it.
+    Controller and workers may run the code that the study names: whoever runs a study file means what stands in it.
 
     Args:
         folder: of the study file, where the user's packages and files are.
@@ -86,12 +86,13 @@ def run(
 
 def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int, folder: Path) -> None:
     users = [word for package in packages_of(study.spec) for word in ("--allow", package)]
+    ahead = [word for package in controller_packages_of(study.spec) for word in ("--allow", package)]
     logs = endpoints.home / "logs"
     stages = [word for stage in study.spec.stages() for word in ("--stage", str(stage))]  # others would import torch
     family.add(
         Member(
             name="the controller",
-            arguments=["controller"],
+            arguments=["controller", *ahead, *(["--folder", str(folder)] if ahead else [])],
             environment=endpoints.environment("controller"),
             log=logs / f"{study.name}-controller.log",
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
+from nasd.app.foresight import expected, foresee
 from nasd.app.plan import Plan, Timing, decisions, extremes, spend, stage_needs, warnings
 from nasd.app.prepared import Prepared
 from nasd.app.users import in_folder
@@ -54,8 +55,12 @@ class _StepClock:
             raise _Enough
 
 
-def make_plan(prepared: Prepared, *, workers: int) -> Plan:
-    """Time the smallest, the largest and three random networks, and say what the study will take."""
+def make_plan(prepared: Prepared, *, speeds: tuple[float, ...]) -> Plan:
+    """Time the smallest, the largest and three random networks, and say what the study will take.
+
+    Args:
+        speeds: of the workers, one each; 1: as fast as this machine.
+    """
     import nasd.spaces
 
     spec, space = prepared.spec, prepared.space
@@ -69,7 +74,7 @@ def make_plan(prepared: Prepared, *, workers: int) -> Plan:
     lacking = _lacking(prepared)
     timings = () if lacking or Stage.RUN in spec.stages() else _timings(prepared, networks)
     device = "cpu" if lacking else _device()
-    trials, wall_s = spend(spec, timings, workers=workers)
+    trials, wall_s = spend(spec, timings, workers=sum(speeds))
     if device == "cpu" and wall_s is not None and wall_s.likely > _LONG_S:
         lacking = (*lacking, "no GPU here: training runs on the CPU")
     return Plan(
@@ -82,10 +87,17 @@ def make_plan(prepared: Prepared, *, workers: int) -> Plan:
         objectives=tuple(spec.objectives),
         limits=tuple(_limit_text(limit) for kind in spec.device_kinds() for limit in spec.limits_on(kind)),
         stages=stage_needs(spec, device=device, n_train=prepared.facts.n_train),
-        workers=workers,
+        workers=len(speeds),
         timings=timings,
         trials=trials,
         wall_s=wall_s,
+        foreseen=foresee(prepared, timings, speeds=speeds),
+        expected=expected(
+            spec,
+            trials=None if trials is None else trials.likely,
+            space_size=space.size,
+            n_decisions=sum(by_gene.values()),
+        ),
         unavailable=lacking,
         warnings=warnings(spec, by_gene=by_gene, trials=trials, space_size=space.size, timings=timings),
     )

@@ -17,6 +17,11 @@ def controller(
     studies: Annotated[
         list[Path] | None, typer.Argument(metavar="STUDY.toml...", help="Studies to create or go on with first.")
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="PACKAGE", help="Run evaluation.costs from this package; may be repeated."),
+    ] = None,
+    folder: Annotated[Path | None, typer.Option("--folder", help="Where such packages are; default: here.")] = None,
 ) -> None:
     """Serve all studies of a database: propose, learn, keep the fronts current. SIGTERM drains.
 
@@ -32,13 +37,13 @@ def controller(
 
     from nasd.app.endpoints import find_home, home_beside, prepare, resolve
     from nasd.app.parent import leave_with_parent
-    from nasd.config import read_settings
+    from nasd.config import read_settings, with_users_code
     from nasd.telemetry.logs import configure
 
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    settings = read_settings()
+    settings = with_users_code(read_settings(), allow=allow or (), folder=folder, of="controller")
     leave_with_parent(settings.parent)
     configure(settings.log_level)
     from nasd.app.controller import serve
@@ -53,5 +58,5 @@ def controller(
 
             store = PgStudies(endpoints.database["controller"])
             for path in studies:
-                open_study(path, store, why="served by a controller")
+                open_study(path, store, why="served by a controller", say=print)
         serve(settings, endpoints, stop)

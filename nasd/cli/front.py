@@ -92,7 +92,16 @@ def front_table(study: StudyRow, kind: str, members: Sequence[Row], baselines: S
     headers = ["trial", *(layout.header(column.name, column.unit) for column in objectives), "baseline", "architecture"]
     cells = [_cells(row, objectives, kind, mark="") for row in members]
     cells += [_cells(row, objectives, kind, mark=" (not on the front)") for row in others]
-    return f"{title}\n{layout.table(headers, cells, right=range(len(objectives) + 1))}"
+    table = layout.table(headers, cells, right=range(len(objectives) + 1))
+    return "\n".join([title, table, *_best_line(study, members)])
+
+
+def _best_line(study: StudyRow, members: Sequence[Row]) -> list[str]:
+    """Which member a scalarised study is after; nothing of another one."""
+    from nasd.app.report import best_by_scalar
+
+    best = best_by_scalar(study.spec, members)
+    return [] if best is None else [f"best by [scalar]: trial {best.trial}, {layout.significant(best.value)}"]
 
 
 def _cells(row: Row, objectives: Sequence[ObjectiveColumn], kind: str, *, mark: str) -> list[str]:

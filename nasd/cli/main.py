@@ -20,6 +20,7 @@ from nasd.errors import UserError
 COMMANDS: Mapping[str, str] = {
     "init": "nasd.cli.init",
     "plan": "nasd.cli.plan",
+    "simulate": "nasd.cli.simulate",
     "run": "nasd.cli.run",
     "controller": "nasd.cli.controller",
     "worker": "nasd.cli.worker",

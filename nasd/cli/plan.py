@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from nasd.app.plan import Plan, Spend
+    from nasd.app.plan import Foreseen, Plan, Spend
 
 
 def register(app: typer.Typer) -> None:
@@ -26,22 +26,29 @@ def plan(
         int | None,
         typer.Option(min=1, help="Workers that will search side by side.", show_default="2, or 1 on one core"),
     ] = None,
+    speeds: Annotated[
+        str | None, typer.Option(help="A speed for each of them, such as 1,1,4; 1: as fast as this machine.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """Say what a study will take before anything is spent: space, trials, stages, hours, and what is missing here.
 
-    Builds the smallest, the largest and three random networks and steps each a few times in this process.
+    Builds the smallest, the largest and three random networks, steps each a few times in this process, and simulates
+    the study with what they took.
 
     \b
     Example:
         nasd plan examples/digits-mlp.toml
         nasd plan kitchen.toml --workers 8 --json
+        nasd plan kitchen.toml --speeds 1,1,0.1,4
     """
     from nasd.app.prepared import prepare
     from nasd.app.timing import make_plan
+    from nasd.cli.simulate import speeds_of
 
+    fleet = speeds_of(workers, speeds, default=min(2, os.cpu_count() or 1))
     prepared = prepare(study)
-    found = make_plan(prepared, workers=workers or min(2, os.cpu_count() or 1))
+    found = make_plan(prepared, speeds=fleet)
     if json:
         _print_json(found)
     else:
@@ -74,7 +81,19 @@ def _print(found: Plan) -> None:
     if found.wall_s is not None:
         workers = f"{found.workers} worker{'s' if found.workers > 1 else ''}"
         console.print(f"Time: [bold]{_time_text(found.wall_s)}[/] with {workers}")
+    if found.foreseen is not None:
+        console.print(_foreseen_text(found.foreseen))
+    ahead = "no strategy ahead of the others" if found.expected.strategy is None else f"{found.expected.strategy} ahead"
+    console.print(f"Expectation, not a measurement: {ahead}; {found.expected.why}", markup=False)
     _print_troubles(console, found)
+
+
+def _foreseen_text(foreseen: Foreseen) -> str:
+    from nasd.studyfile.durations import duration_text
+
+    speeds = ", ".join(f"{speed:g}" for speed in foreseen.speeds)
+    took = f"{foreseen.trials:,} trials in {duration_text(foreseen.wall_s)}"
+    return f"Simulated with {foreseen.searched_by} on speeds {speeds}: {took}, workers busy {foreseen.utilisation:.1%}"
 
 
 def _size_text(found: Plan) -> str:

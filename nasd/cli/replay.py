@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,10 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="The study's name or file.")],
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="PACKAGE", help="Run evaluation.costs from this package; may be repeated."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """Make every proposal of a study again from its rows and compare: the proof that it can be resumed exactly.
@@ -37,11 +42,13 @@ def replay(
     """
     from nasd.app.reading import StudyArgument, endpoints
     from nasd.app.replay import replay_study
-    from nasd.config import read_settings
+    from nasd.app.users import in_folder
+    from nasd.config import read_settings, with_users_code
 
     named = StudyArgument.parse(study)
-    with endpoints(read_settings(), named.file) as found:
-        replayed = replay_study(found.database["controller"], named.name)
+    settings = with_users_code(read_settings(), allow=allow or (), folder=None, of="controller")
+    with endpoints(settings, named.file) as found, in_folder(named.file.parent if named.file else Path()):
+        replayed = replay_study(found.database["controller"], named.name, allow=settings.controller.allow)
     print(layout.printable(_json(replayed)) if json else _text(replayed))
     if not replayed.is_equal:
         raise typer.Exit(DIFFERENT)

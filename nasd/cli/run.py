@@ -64,7 +64,12 @@ def run(
         console.print(f"services: embedded Postgres and Valkey in {home}", soft_wrap=True, highlight=False)
     with resolve(settings, home) as endpoints:
         prepare(endpoints, settings)
-        opened = open_study(study, PgStudies(endpoints.database["controller"]), time_s=time_s)
+        opened = open_study(
+            study,
+            PgStudies(endpoints.database["controller"]),
+            time_s=time_s,
+            say=lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False),
+        )
         ended = _search(opened, endpoints, console, n_workers=workers, folder=study.resolve().parent)
         _closing(opened, endpoints, console, ended, path=study)
     if ended == "interrupted":

@@ -10,8 +10,9 @@ import typer
 from nasd.cli import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from nasd.app.report import ScalarBest
     from nasd.store.view_rows import FrontScore, Progress, StudyRow, WorkerRow
 
 
@@ -38,6 +39,7 @@ def status(
         nasd status kitchen --json | jq .left_s
     """
     from nasd.app.reading import reader, study_reader
+    from nasd.app.report import best_by_scalar
     from nasd.config import read_settings
     from nasd.store import views
 
@@ -48,21 +50,25 @@ def status(
         return
     with study_reader(read_settings(), study) as (connection, row):
         progress = views.progress(connection, row.study)
+        kinds = row.device_kinds if row.spec.get("scalar") else ()
+        found = {kind: best_by_scalar(row.spec, views.front(connection, row.study, kind)) for kind in kinds}
+    best = {kind: each for kind, each in found.items() if each is not None}
     if progress is not None:
-        print(layout.printable(_json(progress)) if json else _text(progress))
+        print(layout.printable(_json(progress, best)) if json else _text(progress, best))
 
 
 def _study_json(row: StudyRow) -> dict[str, object]:
     return {name: value for name, value in dataclasses.asdict(row).items() if name != "spec"} | {"n_done": row.n_done}
 
 
-def _json(progress: Progress) -> dict[str, object]:
+def _json(progress: Progress, best: Mapping[str, ScalarBest]) -> dict[str, object]:
     workers = [dataclasses.asdict(worker) | {"shares": worker.shares} for worker in progress.workers]
     return _study_json(progress.study) | {
         "standstill": progress.standstill,
         "trials_per_s": progress.pace.per_s,
         "left_s": progress.left_s,
         "n_controllers": progress.n_controllers,
+        "best_by_scalar": {kind: dataclasses.asdict(each) for kind, each in best.items()},
         "fronts": [dataclasses.asdict(front) for front in progress.fronts],
         "workers": workers,
     }
@@ -88,7 +94,7 @@ def _overview(rows: Sequence[StudyRow]) -> str:
     return layout.table(headers, cells, right=range(2, 7))
 
 
-def _text(progress: Progress) -> str:
+def _text(progress: Progress, best: Mapping[str, ScalarBest]) -> str:
     row = progress.study
     reason = f" ({row.state_reason})" if row.state_reason else ""
     lines = [
@@ -99,6 +105,10 @@ def _text(progress: Progress) -> str:
     if progress.standstill:
         lines.append(f"STANDS    {progress.standstill}")
     lines += [f"front     {_front(front)}" for front in progress.fronts] or ["front     empty: no trial has finished"]
+    lines += [
+        f"best      {kind}, by [scalar]: trial {each.trial}, {layout.significant(each.value)}"
+        for kind, each in best.items()
+    ]
     lines += [f"worker    {line}" for line in _workers(progress.workers)]
     return "\n".join(lines)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nasd.controller.admission import admission_end, stage_kinds
+from nasd.controller.costs import check_agreement
 from nasd.controller.mind import BASELINE, REFUNDED, StudyMind
-from nasd.controller.objectives import counted_violation, total_violation
+from nasd.controller.objectives import total_violation
 from nasd.controller.reference import freeze_boxes
 from nasd.domain.history import Fact, Proposal, Wait
 from nasd.domain.ids import DeviceKind, LearnedSeq, TrialId, TrialNumber
@@ -34,6 +35,9 @@ def advance(
         target: trials to have proposed and not learned.
         admit: False while the study is paused: facts are learned, nothing is proposed and the study does not end.
         used_s: wall seconds of search since the last step.
+
+    Raises:
+        UserError: the user's costs can't be had, or an evaluation contradicts them; `mind` is of no use any more.
     """
     draft = _Draft(mind, target=target, admit=admit)
     mind.used_s += used_s
@@ -70,6 +74,8 @@ class _Draft:
             values=item.values,
             violation=overshoot,
         )
+        if self.admit:  # what is paused must not need the user's code
+            check_agreement(mind.parts.declared(mind.history.architectures[fact.trial]), fact)
         changes = mind.learn(fact)
         self.facts.append(fact)
         self.trial_ids.append(item.trial_id)
@@ -149,10 +155,15 @@ class _Draft:
 
 
 def new_trial(mind: StudyMind, proposal: Proposal) -> NewTrial:
-    """The trial to store; without evaluations where its exact counts break a limit already."""
+    """The trial to store; without evaluations where what is known ahead breaks a limit already.
+
+    Raises:
+        UserError: the user's costs can't be had.
+    """
     spec, strategy = mind.spec, mind.parts.strategy
     counts = mind.parts.space.counts(proposal.architecture) if spec.is_counted_ahead else {}
-    overshoot = counted_violation(spec, counts)
+    known = {**counts, **mind.parts.declared(proposal.architecture)}
+    overshoot = total_violation(spec, known)
     needed = stage_kinds(spec)
     stages = needed if overshoot <= 0 else ()
     trained = any(stage is not Stage.MEASURE for stage, _ in needed)
@@ -164,7 +175,8 @@ def new_trial(mind: StudyMind, proposal: Proposal) -> NewTrial:
         strategy_version=strategy.version,
         fidelity=spec.train.steps if trained else 0,
         seed=evaluation_seed(spec.seed, proposal.architecture.key, 0),
-        counts=counts,
+        counts=known,
+        units={name: spec.unit_of(name) for name in known},
         evaluations=tuple(_evaluation(stage, kind, operator=proposal.operator) for stage, kind in stages),
         violation=overshoot,
     )

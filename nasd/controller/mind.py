@@ -25,10 +25,11 @@ from nasd.domain.seeding import trial_rng
 from nasd.domain.space import SearchSpace
 from nasd.domain.study import StudySpec
 from nasd.ports.trials import StoredTrial
-from nasd.strategies.base import SearchStrategy
+from nasd.strategies.base import Costs, SearchStrategy, nothing_known
 
 REFUNDED = frozenset({State.FAILED, State.CANCELLED})  # the world's fault or an operator's wish: not charged
 BASELINE = "baseline"
+WARM_START = "warm-start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Parts:
     Attributes:
         strategy: fresh, built for `history_objectives(spec)`.
         baselines: proposed first, by name; empty where the study file turns them off.
+        warm_starts: proposed after them, in this order; none of them is a baseline, none is there twice.
+        declared: what the user's own function knows of an architecture before it is evaluated.
     """
 
     study: StudyId
@@ -45,6 +48,8 @@ class Parts:
     space: SearchSpace
     strategy: SearchStrategy
     baselines: tuple[tuple[str, Architecture], ...] = ()
+    warm_starts: tuple[Architecture, ...] = ()
+    declared: Costs = nothing_known
     data: DataFacts | None = None
 
 
@@ -93,7 +98,7 @@ class StudyMind:
         self.parts = replace(self.parts, spec=spec)
 
     def propose(self) -> Proposal | Wait:
-        """The next trial: a baseline while there are some left, then the strategy's.
+        """The next trial: the baselines, the warm starts, then the strategy's.
 
         Raises:
             SpaceExhausted: the strategy has nothing left.
@@ -113,6 +118,9 @@ class StudyMind:
         if number < len(baselines):
             name, architecture = baselines[number]
             return Proposal(architecture=architecture, operator=BASELINE, notes={"name": name})
+        warm_starts, place = self.parts.warm_starts, number - len(baselines)
+        if place < len(warm_starts):
+            return Proposal(architecture=warm_starts[place], operator=WARM_START)
         return self.parts.strategy.propose(self.history, number, trial_rng(self.spec.seed, number))
 
     def learn(self, fact: Fact) -> dict[DeviceKind, Membership]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nasd.domain.ids import DeviceKind
 from nasd.domain.objective import SOURCES, Limit, Objective, Source, violation
-from nasd.domain.study import StudySpec
+from nasd.domain.scalar import Term
+from nasd.domain.study import ScalarSpec, StudySpec
+
+if TYPE_CHECKING:
+    from nasd.strategies.base import Range
 
 
 def value_name(name: str, kind: DeviceKind | None, *, n_kinds: int) -> str:
@@ -36,11 +41,6 @@ def kind_columns(spec: StudySpec, kind: DeviceKind) -> tuple[int, ...]:
     )
 
 
-def counted_violation(spec: StudySpec, counts: Mapping[str, int]) -> float:
-    """By how much the exact counts break the study's limits; 0.0 where they keep them."""
-    return violation(spec.counted_limits(), counts)
-
-
 def history_limits(spec: StudySpec) -> tuple[Limit, ...]:
     """Every hard limit, by the names that a trial's values have; one without `on` holds on every kind."""
     kinds = spec.device_kinds()
@@ -56,3 +56,34 @@ def history_limits(spec: StudySpec) -> tuple[Limit, ...]:
 def total_violation(spec: StudySpec, values: Mapping[str, float]) -> float:
     """By how much everything known of a trial breaks the study's limits; 0.0 where it keeps them."""
     return violation(history_limits(spec), values)
+
+
+def scalar_terms(spec: StudySpec) -> tuple[Term, ...]:
+    """What [scalar] makes of the study's objectives, in their order; empty where the file has no such table.
+
+    J = w * (1 - val_error) - sum of w * log(cost / at): greater is better. A quantity that several device kinds measure
+    counts with the mean of them.
+    """
+    if not spec.scalar:
+        return ()
+    kinds = len(spec.device_kinds())
+    terms = []
+    for objective in history_objectives(spec):
+        name = objective.name.partition("@")[0]
+        entry = spec.scalar.get(name, ScalarSpec(weight=1.0 if name == "val_error" else 0.0))
+        if not entry.weight:
+            continue
+        weight = entry.weight / (kinds if objective.device is not None else 1)
+        constant = weight if name == "val_error" and entry.at is None else 0.0
+        terms.append(Term(objective.name, -objective.sign * weight, at=entry.at, constant=constant))
+    return tuple(terms)
+
+
+def wanted_ranges(spec: StudySpec) -> dict[str, Range]:
+    """What [preference] wants of the history's columns: name -> (best, worst)."""
+    ranges = {}
+    for objective in history_objectives(spec):
+        wanted = spec.preference.get(objective.name.partition("@")[0])
+        if wanted is not None:
+            ranges[objective.name] = (wanted.best, wanted.worst)
+    return ranges

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Sequence
 
-from nasd import spaces, strategies
+from nasd import spaces
+from nasd.controller.costs import declared_costs
 from nasd.controller.mind import Parts
-from nasd.controller.objectives import history_limits, history_objectives
-from nasd.domain.architecture import canonical_json
+from nasd.controller.strategy import build_strategy
+from nasd.domain.architecture import Architecture, canonical_json
 from nasd.domain.data import Problem
-from nasd.domain.space import SearchSpace
 from nasd.domain.study import StudySpec
 from nasd.ports.trials import Study
-from nasd.strategies.base import Setting, nothing_known
+from nasd.strategies.base import nothing_known
 from nasd.studyfile import spec_to_json
 
 
-def build_parts(study: Study) -> Parts:
+def build_parts(study: Study, *, allow: Collection[str] | None = ()) -> Parts:
     """Everything fresh: a strategy without a cache.
+
+    Args:
+        allow: packages that the function of `evaluation.costs` may be imported from, at its first call; None: any.
 
     Raises:
         UserError: the study names a space or strategy that this version does not have.
@@ -25,23 +29,29 @@ def build_parts(study: Study) -> Parts:
     spec, data = study.spec, study.data
     # the user's own evaluation without data: only the genes matter
     space = spaces.build(spec.space, data.problem if data else Problem(input_shape=(1,), n_outputs=1))
+    declared = declared_costs(spec, allow=allow)
+    baselines = spaces.baselines(space) if spec.strategy.baselines else ()
     return Parts(
         study=study.id,
         spec=spec,
         space=space,
-        strategy=strategies.build(spec.strategy, _setting(spec, space)),
-        baselines=spaces.baselines(space) if spec.strategy.baselines else (),
+        strategy=build_strategy(
+            spec, space, counts=space.counts if spec.is_counted_ahead else nothing_known, declared=declared
+        ),
+        baselines=baselines,
+        warm_starts=_warm_starts(spec, baselines),
+        declared=declared,
         data=data,
     )
 
 
-def _setting(spec: StudySpec, space: SearchSpace) -> Setting:
-    return Setting(
-        space=space,
-        objectives=history_objectives(spec),
-        limits=history_limits(spec),
-        costs=space.counts if spec.is_counted_ahead else nothing_known,
-    )
+def _warm_starts(spec: StudySpec, baselines: Sequence[tuple[str, Architecture]]) -> tuple[Architecture, ...]:
+    """Those that the study found when it was created, without baselines."""
+    if spec.warm_start is None:
+        return ()
+    found = dict.fromkeys(Architecture.from_json(text) for text in spec.warm_start.found)
+    taken = {architecture for _, architecture in baselines}
+    return tuple(architecture for architecture in found if architecture not in taken)
 
 
 def settings_hash(study: Study) -> str:

@@ -85,7 +85,12 @@ class NewEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class NewTrial:
-    """A trial to store; without evaluations it is INFEASIBLE at once (it breaks a limit on an exact count)."""
+    """A trial to store; without evaluations it is INFEASIBLE at once: what is known ahead breaks a limit.
+
+    Attributes:
+        counts: exact values known before an evaluation: counts, and what the user's own function declares.
+        units: of those of the user's own.
+    """
 
     number: TrialNumber
     proposal: Proposal
@@ -94,9 +99,10 @@ class NewTrial:
     strategy_version: str
     fidelity: int
     seed: int
-    counts: Mapping[str, int]
+    counts: Mapping[str, float]
     evaluations: tuple[NewEvaluation, ...]
     violation: float = 0.0
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from nasd.domain.architecture import Architecture, Genes
 from nasd.domain.data import Problem
+from nasd.domain.decisions import Choices as Chosen
+from nasd.domain.decisions import Decision
+from nasd.domain.sequences import Sequences
 from nasd.domain.space import SearchSpace
-from nasd.domain.study import ParameterSpec, Role, SpaceSpec
+from nasd.domain.study import ParameterSpec, Role, Scalar, SpaceSpec
 from nasd.errors import UserError
-from nasd.spaces import mlp_moves
+from nasd.spaces import mlp_decisions, mlp_moves
 from nasd.spaces.mlp_moves import Choices, Net
 from nasd.spaces.narrowing import Option, Options, legal, listed, narrow
 from nasd.spaces.parametric import Declaration, ParametricSpace, parameter_of
@@ -125,6 +128,22 @@ class MlpSpace:
             ],
             dtype=np.float64,
         )
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """See `nasd.domain.decisions.Decided`."""
+        return mlp_decisions.decisions(self.choices)
+
+    def decided(self, architecture: Architecture) -> dict[str, Scalar]:
+        """See `nasd.domain.decisions.Decided`."""
+        return mlp_decisions.decided(self.choices, _net(architecture))
+
+    def decide(self, choices: Chosen, rng: np.random.Generator) -> Architecture:
+        """See `nasd.domain.decisions.Decided`: whatever is chosen goes together."""
+        return _architecture(mlp_decisions.decide(self.choices, choices, rng))
+
+    def sequences(self) -> Sequences:
+        """See `nasd.domain.sequences.Sequential`."""
+        return mlp_decisions.sequences(self.choices, self.canonical)
 
     def counts(self, architecture: Architecture) -> dict[str, int]:
         """Exact counts of one network.

@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasd.domain.architecture import Architecture, Genes
+from nasd.domain.decisions import Choices, Decided, Decision
+from nasd.domain.sequences import Sequences, Sequential
 from nasd.domain.space import SearchSpace
+from nasd.domain.study import Scalar
 from nasd.errors import SpaceExhausted
 from nasd.spaces.parametric import ParametricSpace
+from nasd.spaces.tokens import JoinedSequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,32 @@ class WithRecipe:
     def counts(self, architecture: Architecture) -> dict[str, int]:
         """The network's."""
         return self.networks.counts(self._parts(architecture)[0])
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """See `nasd.domain.decisions.Decided`: the network's, then the recipe's."""
+        return (*self._decided_networks.decisions(), *self.recipes.decisions())
+
+    def decided(self, architecture: Architecture) -> dict[str, Scalar]:
+        """See `nasd.domain.decisions.Decided`."""
+        network, recipe = self._parts(architecture)
+        return {**self._decided_networks.decided(network), **self.recipes.decided(recipe)}
+
+    def decide(self, choices: Choices, rng: np.random.Generator) -> Architecture:
+        """See `nasd.domain.decisions.Decided`."""
+        return self.joined(self._decided_networks.decide(choices, rng), self.recipes.decide(choices, rng))
+
+    def sequences(self) -> Sequences:
+        """See `nasd.domain.sequences.Sequential`: the network's decisions, then the recipe's."""
+        if not isinstance(self.networks, Sequential):
+            raise TypeError(f"space {self.name} offers no sequences")
+        first, second = self.networks.sequences(), self.recipes.sequences()
+        return JoinedSequences(first, second, joined=self.joined, parts=self._parts)
+
+    @property
+    def _decided_networks(self) -> Decided:
+        if not isinstance(self.networks, Decided):
+            raise TypeError(f"space {self.name} offers no decisions")
+        return self.networks
 
     def joined(self, network: Architecture, recipe: Architecture) -> Architecture:
         """A member from its two parts."""

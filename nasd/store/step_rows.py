@@ -90,7 +90,7 @@ def _trial(trial: NewTrial) -> Row:
         "strategy": trial.strategy,
         "strategy_version": trial.strategy_version,
         "values": {
-            name: {"value": value, "unit": UNITS.get(name, "count"), "spread": None, "n": 1}
+            name: {"value": value, "unit": trial.units.get(name, UNITS.get(name, "count")), "spread": None, "n": 1}
             for name, value in trial.counts.items()
         },
         "violation": trial.violation,

@@ -28,7 +28,7 @@ class PgStudies:
     """Used by commands and roots; opens a connection a call. `Unavailable` where the database can't be used."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = self._url = url
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

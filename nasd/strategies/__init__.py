@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from nasd.domain.study import StrategySpec
 from nasd.errors import NotBuiltYet, UserError
@@ -20,13 +21,67 @@ def _random(spec: StrategySpec, setting: Setting) -> SearchStrategy:
 def _nsga2(spec: StrategySpec, setting: Setting) -> SearchStrategy:
     from nasd.strategies.nsga2 import Nsga2  # pymoo takes 0.3 s to import; commands that only read don't pay it
 
-    return Nsga2(setting.space, setting.objectives, population=spec.population, mutation_only=spec.mutation_only)
+    return Nsga2(setting.space, setting.objectives, population=spec.n_members, mutation_only=spec.mutation_only)
+
+
+def _sms_emoa(spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    from nasd.strategies.sms_emoa import SmsEmoa
+
+    return SmsEmoa(setting.space, setting.objectives, population=spec.n_members, mutation_only=spec.mutation_only)
+
+
+def _aging(spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    from nasd.strategies.aging import AgingEvolution
+
+    return AgingEvolution(setting.space, setting.objectives, population=spec.n_members, sample=spec.sample)
+
+
+def _local_search(_spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    from nasd.strategies.local_search import LocalSearch
+
+    return LocalSearch(setting.space, setting.objectives)
+
+
+def _screened(_spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    from nasd.strategies.screened import Screened
+
+    return Screened(setting)
+
+
+def _gp(_spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    _require("gp", optuna="optuna", torch="train")
+    from nasd.strategies.gp import Gp
+
+    return Gp(setting.space, setting.objectives)
+
+
+def _tpe(_spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    _require("tpe", optuna="optuna")
+    from nasd.strategies.tpe import Tpe
+
+    return Tpe(setting.space, setting.objectives)
+
+
+def _require(use: str, **extras: str) -> None:
+    """Refuse a strategy whose packages are not here; each by the extra that brings it."""
+    for package, extra in extras.items():
+        if find_spec(package) is None:
+            raise UserError(f'strategy.use = "{use}": needs {package.capitalize()}: install nasd[{extra}]')
 
 
 Builder = Callable[[StrategySpec, Setting], SearchStrategy]
 
-_BUILDERS: dict[str, Builder] = {"nsga2": _nsga2, "random": _random}
-_PLANNED = frozenset({"aging-evolution", "gp", "local-search", "reinforce", "screened", "sms-emoa", "tpe"})
+_BUILDERS: dict[str, Builder] = {
+    "aging-evolution": _aging,
+    "gp": _gp,
+    "local-search": _local_search,
+    "nsga2": _nsga2,
+    "random": _random,
+    "screened": _screened,
+    "sms-emoa": _sms_emoa,
+    "tpe": _tpe,
+}
+_PLANNED = frozenset({"reinforce"})
 
 KNOWN = tuple(sorted(_BUILDERS))
 

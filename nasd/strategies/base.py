@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from nasd.domain.objective import Limit, Objective
 from nasd.domain.space import SearchSpace
 
 Costs = Callable[[Architecture], Mapping[str, float]]
+Range = tuple[float | None, float | None]  # best, worst
 
 
 def nothing_known(_architecture: Architecture) -> Mapping[str, float]:
@@ -31,12 +32,16 @@ class Setting:
         limits: hard limits, by the names that facts' values have; `nasd.domain.objective.violation` judges them.
         costs: values of some objectives and limited quantities, exact, before an architecture is evaluated: counts,
             and what the user's own function declares. The same names for every architecture of a study; microseconds.
+            Not to be called before the first proposal: it may import the user's code.
+        preference: column -> (best, worst), the values that the user wants, in the objective's own unit; either end may
+            be None. What is worse than `worst` arrives with a violation; models take `worst` as their reference point.
     """
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
     costs: Costs = nothing_known
+    preference: Mapping[str, Range] = field(default_factory=dict)
 
 
 class SearchStrategy(Protocol):

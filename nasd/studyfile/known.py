@@ -19,10 +19,13 @@ from nasd.domain.study import (
     ModelSpec,
     ObjectiveSpec,
     ParameterSpec,
+    RangeSpec,
+    ScalarSpec,
     SpaceSpec,
     StrategySpec,
     StudySpec,
     TrainSpec,
+    WarmStartSpec,
 )
 
 DATA_SETS = ("digits", "mnist1d", "text")
@@ -34,8 +37,14 @@ TASKS_OF: Mapping[str, tuple[Task, ...]] = {
 SPACES = ("cnn", "custom", "mlp", "transformer")
 PRESETS: Mapping[str, tuple[str, ...]] = {"cnn": ("small",), "custom": (), "mlp": (), "transformer": ("small",)}
 STRATEGY_SETTINGS: Mapping[str, frozenset[str]] = {
+    "aging-evolution": frozenset({"population", "sample", "baselines", "in_flight"}),
+    "gp": frozenset({"baselines", "in_flight"}),
+    "local-search": frozenset({"baselines", "in_flight"}),
     "nsga2": frozenset({"population", "mutation_only", "baselines", "in_flight"}),
+    "screened": frozenset({"baselines", "in_flight"}),
+    "sms-emoa": frozenset({"population", "mutation_only", "baselines", "in_flight"}),
     "random": frozenset({"stratified", "baselines", "in_flight"}),
+    "tpe": frozenset({"baselines", "in_flight"}),
 }
 
 # What the networks of a family train well with, where [train] says nothing: found on validation splits alone
@@ -60,6 +69,9 @@ TABLES: Mapping[Pattern, type] = {
     ("evaluation",): EvaluationSpec,
     ("objectives", ANY): ObjectiveSpec,
     ("limits", ANY): LimitSpec,
+    ("scalar", ANY): ScalarSpec,
+    ("preference", ANY): RangeSpec,
+    ("warm_start",): WarmStartSpec,
     ("strategy",): StrategySpec,
     ("budget",): BudgetSpec,
 }
@@ -70,12 +82,14 @@ RENAMED: Mapping[str, str] = {  # field -> key: a value that has its unit, a key
     "float_range": "float",
     "log_range": "log",
 }
+NO_KEYS: Mapping[Pattern, frozenset[str]] = {  # fields that no study file sets
+    ("warm_start",): frozenset({"found"}),
+}
 DURATIONS: tuple[tuple[str, str], ...] = (("budget", "time"), ("train", "time_limit"), ("evaluation", "time_limit"))
 
 NOT_BUILT: Mapping[Pattern, str] = {
     ("fidelity",): "several fidelities (successive halving)",
     ("devices",): "settings by device kind",
-    ("evaluation", "costs"): "costs ahead of an evaluation",
     ("train", "equal"): "equal FLOPs instead of equal steps",
     ("limits", ANY, "statistic"): "limits on a statistic",
     ("limits", ANY, "sustained"): "limits on a sustained run",
@@ -84,13 +98,11 @@ NOT_BUILT: Mapping[Pattern, str] = {
 }
 # key -> values that the design names and this version lacks
 NOT_BUILT_VALUES: Mapping[Pattern, tuple[str, ...]] = {
-    ("strategy", "use"): ("screened",),
     ("limits", ANY, "of"): ("energy_mj",),
 }
 INSTEAD: Mapping[Pattern, str] = {
     ("fidelity",): "Remove the table; every trial trains train.steps steps",
     ("devices",): 'Remove the table; measure on this machine with on = ["local"]',
-    ("strategy", "use"): 'Use "nsga2" or "random"',
     ("objectives", "energy_mj"): "Remove the objective",
 }
 
@@ -98,7 +110,8 @@ INSTEAD: Mapping[Pattern, str] = {
 def keys_of(pattern: Pattern) -> tuple[str, ...]:
     """The keys that the table `pattern` knows, as a study file writes them."""
     fields = (field.name for field in dataclasses.fields(TABLES[pattern]))
-    return tuple(RENAMED.get(name, name) for name in fields)
+    hidden = NO_KEYS.get(pattern, frozenset())
+    return tuple(RENAMED.get(name, name) for name in fields if name not in hidden)
 
 
 def matches(pattern: Pattern, path: tuple[str | int, ...]) -> bool:

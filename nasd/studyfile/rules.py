@@ -96,7 +96,8 @@ def check_names(source: Source, spec: StudySpec) -> None:
     for key in _table(source, "strategy"):
         if key not in settings and key != "use":
             having = [name for name, of in known.STRATEGY_SETTINGS.items() if key in of]
-            problem = f'the strategy "{spec.strategy.use}" has no such setting; {", ".join(having)} has'
+            verb = "has" if len(having) == 1 else "have"
+            problem = f'the strategy "{spec.strategy.use}" has no such setting; {", ".join(having)} {verb}'
             raise source.error(("strategy", key), f"{problem}. Remove the key or change strategy.use")
 
 

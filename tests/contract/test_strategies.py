@@ -1,102 +1,30 @@
-"""What every search strategy keeps, whatever it thinks of architectures."""
+"""What every search strategy keeps, whatever it thinks of architectures: proposals are a function of rows.
+
+Whole studies are in test_strategies_studies.py, real spaces in test_strategies_spaces.py. A new strategy is held to all
+of it by its name in `nasd.strategies.KNOWN`; what it declares of itself is in `strategy_cases.CASES`.
+"""
 
 from __future__ import annotations
 
 import json
 from itertools import pairwise
-from math import log
 
 import numpy as np
 import pytest
+from strategy_cases import TINY, RecordedSearch, case_of, copied, every, replayed, rough_weather
 from toy_search import ToySearch
-from toy_space import OBJECTIVES, ToySpace
+from toy_space import OBJECTIVES
 
-from nasd import spaces
-from nasd.domain.data import Problem
-from nasd.domain.extremes import count_extremes
-from nasd.domain.history import Fact, History, Proposal
+from nasd.domain.history import Fact
 from nasd.domain.ids import TrialNumber
 from nasd.domain.lifecycle import State
 from nasd.domain.seeding import trial_rng
-from nasd.domain.space import SearchSpace
-from nasd.domain.study import ParameterSpec, SpaceSpec, StrategySpec
-from nasd.errors import NotBuiltYet, SpaceExhausted, UserError
-from nasd.strategies import KNOWN, build
-from nasd.strategies.base import Setting
-from nasd.strategies.fresh import unproposed
-from nasd.strategies.random import RandomSearch
-
-SETTING = Setting(space=ToySpace(), objectives=OBJECTIVES)
-PROBLEM = Problem(input_shape=(4,), n_outputs=2)
-
-TINY = (
-    ToySpace(max_depth=1, widths=(8,), kernels=(1,), groups=(1,)),
-    ToySpace(max_depth=1, widths=(8, 16), kernels=(1,), groups=(1,)),
-    ToySpace(max_depth=2, widths=(8, 16), kernels=(3,), groups=(1,)),
-    ToySpace(max_depth=2, widths=(8, 16), kernels=(1, 3), groups=(1, 2)),
-)
+from nasd.errors import SpaceExhausted
 
 
-@pytest.fixture(params=[*KNOWN, "random, stratified"])
+@pytest.fixture(params=every())
 def use(request) -> str:
     return request.param
-
-
-def replay(search: ToySearch) -> list[str]:
-    """Every proposal again, each from the rows that it saw, one strategy all along; trials' keys."""
-    fresh, history, keys = search.fresh_strategy(), History(search.objectives), []
-    for number, architecture in enumerate(search.history.architectures):
-        for fact in search.history.facts[len(history.facts) : search.proposed_from[number]]:
-            history.learn(fact)
-        proposal = fresh.propose(history, number, trial_rng(search.seed, number))
-        keys.append(proposal.architecture.key)
-        history.add(proposal)
-        assert architecture.key == keys[-1], f"trial {number} differs"
-    return keys
-
-
-class RecordedSearch(ToySearch):
-    """Remembers how many facts each proposal saw, as a trial's row does."""
-
-    def __init__(self, use: str, **options) -> None:
-        super().__init__(use, **options)
-        self.proposed_from: list[int] = []
-
-    def propose(self) -> TrialNumber:
-        self.proposed_from.append(len(self.history.facts))
-        return super().propose()
-
-
-def copied(history: History) -> History:
-    """The same rows in another object, as after a restart."""
-    copy = History(history.objectives)
-    for number, architecture in enumerate(history.architectures):
-        copy.add(Proposal(architecture, history.operators[number], history.parents[number]))
-    for fact in history.facts:
-        copy.learn(fact)
-    return copy
-
-
-def rough_weather(search: ToySearch, number: TrialNumber) -> None:
-    """Results as they come: most complete, some lost, infeasible, pruned, cancelled, and some values revised later."""
-    fate = np.random.default_rng([search.seed, 2, number]).random()
-    if fate < 0.1:
-        search.learn(number, values={}, state=State.FAILED)
-    elif fate < 0.2:
-        search.learn(number, values={}, state=State.INFEASIBLE, violation=fate if fate < 0.15 else 0.0)
-    elif fate < 0.25:
-        search.learn(number, values={"params": 5.0}, state=State.PRUNED)
-    elif fate < 0.28:
-        search.learn(number, values={}, state=State.CANCELLED)
-    elif fate < 0.35:
-        search.learn(number, violation=fate)
-    else:
-        search.learn(number)
-        if fate > 0.85:
-            old = int(np.random.default_rng([search.seed, 3, number]).integers(number + 1))
-            values = {each.name: 0.9 * (2 + fate) for each in search.objectives}
-            if search.history.state(TrialNumber(old)) is State.COMPLETED:
-                search.learn(TrialNumber(old), values=values, kind="revision")
 
 
 def test_same_rows_give_the_same_proposals(use):
@@ -248,61 +176,3 @@ def test_facts_are_gap_free_in_the_toy_itself():
     assert all(isinstance(fact, Fact) and after.seq == fact.seq + 1 for fact, after in pairwise(facts))
 
 
-@pytest.mark.parametrize("name", ["tpe", "sms-emoa", "screened"])
-def test_planned_strategy_is_named_as_such(name):
-    """A user who read the design is told that it is not there yet, and what is."""
-    with pytest.raises(NotBuiltYet, match=rf'"{name}".*nsga2, random'):
-        build(StrategySpec(use=name), SETTING)
-
-
-def test_unknown_strategy_is_refused_with_the_known_ones():
-    """A typing mistake is answered with what could have been meant."""
-    with pytest.raises(UserError, match=r'"nsga3".*known: nsga2, random') as caught:
-        build(StrategySpec(use="nsga3"), SETTING)
-
-    assert not isinstance(caught.value, NotBuiltYet)
-
-
-def shares_at_the_ends(space: SearchSpace, *, stratified: bool) -> tuple[float, float]:
-    """Of 160 random architectures: how many lie in the first and in the last eighth of the logarithm of parameters."""
-    strategy, history = RandomSearch(space, stratified=stratified), History(OBJECTIVES[:1])
-    for number in range(160):
-        history.add(strategy.propose(history, number, trial_rng(11, number)))
-    low, high = (log(count) for count in count_extremes(space)["params"])
-    places = [(log(space.counts(each)["params"]) - low) / (high - low) for each in history.architectures]
-    return sum(place < 1 / 8 for place in places) / 160, sum(place > 7 / 8 for place in places) / 160
-
-
-@pytest.mark.parametrize("kind", ["mlp", "cnn"])
-def test_stratified_samples_reach_both_ends_of_the_costs(kind):
-    """Genes drawn evenly leave the smallest and the largest networks, half of a front, to chance."""
-    space = spaces.build(SpaceSpec(kind=kind), Problem(input_shape=(1, 8, 8), n_outputs=10))
-    uniform, stratified = (shares_at_the_ends(space, stratified=each) for each in (False, True))
-
-    assert min(stratified) > 0.09
-    assert min(uniform) < 0.04
-    assert sum(stratified) > 2 * sum(uniform)
-
-
-def test_stratified_sampling_is_uniform_where_no_parameters_are_known_ahead():
-    """A custom space has no counts before a module is built; the study must not end over it."""
-    space = spaces.build(SpaceSpec(kind="custom", params={"x": ParameterSpec(int_range=(1, 50))}), PROBLEM)
-    history = History(OBJECTIVES[:1])
-    for number in range(20):
-        proposals = [
-            RandomSearch(space, stratified=each).propose(history, number, trial_rng(1, number))
-            for each in (True, False)
-        ]
-        assert proposals[0] == proposals[1] == Proposal(unproposed(space, history, trial_rng(1, number)), "sample")
-        history.add(proposals[0])
-
-
-def test_one_member_is_enough_for_stratified_sampling():
-    """Nothing can be mutated there, and nothing need be."""
-    one = {"layers": (2,), "width": (128,), "activation": ("relu",), "norm": ("none",), "dropout": (0.0,)}
-    params = {name: ParameterSpec(choice=options) for name, options in one.items()}
-    space, history = spaces.build(SpaceSpec(kind="mlp", params=params), PROBLEM), History(OBJECTIVES[:1])
-    strategy = RandomSearch(space, stratified=True)
-    history.add(strategy.propose(history, 0, trial_rng(0, 0)))
-    with pytest.raises(SpaceExhausted):
-        strategy.propose(history, 1, trial_rng(0, 1))

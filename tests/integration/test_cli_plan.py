@@ -54,6 +54,15 @@ def test_the_time_is_a_range_around_the_likely(found):
     assert wall["most"] == pytest.approx(20 * max(seconds) / 2)
 
 
+def test_the_study_is_simulated_with_what_was_timed(found):
+    """Longer than if all were the fastest, shorter than if all were the slowest and the fleet drained at the end."""
+    seconds = [timing["train_s"] + timing["measure_s"] for timing in found["timings"]]
+
+    assert found["foreseen"]["trials"] == 20
+    assert min(seconds) * 8 < found["foreseen"]["wall_s"] < max(seconds) * 12
+    assert found["expected"]["strategy"] in {None, "screened"}
+
+
 def test_too_few_trials_are_warned_of_with_what_to_fix(found):
     """Seven decisions and 20 trials: below five each."""
     (warning,) = found["warnings"]

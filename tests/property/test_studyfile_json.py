@@ -20,11 +20,14 @@ from nasd.domain.study import (
     Optimiser,
     ParameterSpec,
     Precision,
+    RangeSpec,
     Role,
+    ScalarSpec,
     SpaceSpec,
     StrategySpec,
     StudySpec,
     TrainSpec,
+    WarmStartSpec,
 )
 from nasd.studyfile import changes, spec_from_json, spec_to_json
 
@@ -110,8 +113,21 @@ specs = st.builds(
         time_limit_s=st.none() | positive,
     ),
     measure=st.builds(MeasureSpec, windows=counts, window_s=positive),
-    evaluation=st.none() | st.builds(EvaluationSpec, run=st.just("a.b:c"), time_limit_s=st.none() | positive),
-    objectives=objectives,
+    evaluation=st.none()
+    | st.builds(
+        EvaluationSpec, run=st.just("a.b:c"), costs=st.none() | st.just("a:c"), time_limit_s=st.none() | positive
+    ),
+    objectives=objectives.map(lambda some: {**some, "params": ObjectiveSpec()}),
+    scalar=st.just({}) | st.builds(ScalarSpec, weight=positive, at=positive).map(lambda each: {"params": each}),
+    preference=st.just({}) | st.builds(RangeSpec, worst=positive).map(lambda each: {"params": each}),
+    warm_start=st.none()
+    | st.builds(
+        WarmStartSpec,
+        architectures=texts,
+        study=st.none() | st.just("another study"),
+        most=counts,
+        found=st.lists(texts, max_size=2).map(tuple),
+    ),
     limits=st.lists(limits, max_size=2).map(tuple),
     strategy=st.builds(StrategySpec, population=st.integers(4, 99), in_flight=st.none() | counts),
     budget=st.builds(BudgetSpec, trials=counts, time_s=st.none() | positive),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toy_study import toy_spec
 
 from nasd.controller.admission import FAST_S, MAX_AHEAD, admission_end, serving, stage_kinds, target_in_flight
-from nasd.controller.objectives import counted_violation, total_violation
+from nasd.controller.objectives import total_violation
 from nasd.controller.stall import stall_reason
 from nasd.controller.standing import Standing, afresh, expired, live
 from nasd.domain.ids import DeviceKind
@@ -89,7 +89,7 @@ def test_limits_on_counts_are_judged_before_anything_is_queued_and_others_when_k
     spec = replace(
         toy_spec(max_params=100.0), limits=(LimitSpec(of="params", max=100), LimitSpec(of="latency_ms", max=2))
     )
-    assert counted_violation(spec, {"params": 150, "flops": 1}) == 0.5
+    assert total_violation(spec, {"params": 150, "flops": 1}) == 0.5
     assert total_violation(spec, {"params": 90}) == 0.0
     assert total_violation(spec, {"params": 150, "latency_ms": 4.0}) == 1.5
 

@@ -86,9 +86,8 @@ def test_straggler_that_dominates_is_a_parent_at_once():
 
     proposal = search.proposal()
     assert proposal.parents
-    assert all(
-        search.strategy._population.winner(straggler, n) == straggler for n in search.strategy._population.numbers
-    )
+    people = search.strategy.population(search.history)
+    assert all(people.winner(straggler, each) == straggler for each in people.numbers)
     children = [search.strategy.propose(search.history, 20, np.random.default_rng(seed)) for seed in range(20)]
     assert any(straggler in child.parents for child in children)
 

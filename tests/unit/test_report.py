@@ -2,7 +2,9 @@
 
 import pytest
 
-from nasd.app.report import compare, sentences
+from nasd.app.report import ScalarBest, best_by_scalar, compare, sentences
+from nasd.domain.study import BudgetSpec, ObjectiveSpec, ScalarSpec, StudySpec
+from nasd.studyfile import spec_to_json
 
 
 def row(trial, error, params, latency, *, spread=0.007, baseline=None, state="completed"):
@@ -55,3 +57,25 @@ def test_the_baseline_itself_is_not_reported_as_a_find():
 def test_without_a_finished_baseline_nothing_is_claimed():
     assert compare([row(7, 0.014, 1, 1)], [row(1, 0.1, 1, 1, baseline="medium", state="failed")], costs=COSTS) is None
     assert compare([], [MEDIUM], costs=COSTS) is None
+
+
+def scalarised(scalar: dict[str, object]) -> dict[str, object]:
+    """The row of a study with this [scalar]."""
+    spec = StudySpec(
+        name="kitchen",
+        objectives={"val_error": ObjectiveSpec(), "params": ObjectiveSpec(), "latency_ms": ObjectiveSpec()},
+        scalar=scalar,
+        budget=BudgetSpec(trials=1),
+    )
+    return spec_to_json(spec)
+
+
+def test_the_best_by_the_scalar_is_found_on_the_front():
+    """What a scalarised study was after; the front is there beside it."""
+    front = [row(7, 0.014, 600_000, 0.3), row(8, 0.02, 30_000, 0.05), row(9, 0.5, 10_000, 0.04)]
+    small = {"params": ScalarSpec(weight=0.1, at=30_000.0)}
+
+    assert best_by_scalar(scalarised({}), front) is None
+    assert best_by_scalar(scalarised(small), []) is None
+    assert best_by_scalar(scalarised(small), front) == ScalarBest(8, pytest.approx(0.98))
+    assert best_by_scalar(scalarised({"params": ScalarSpec(weight=0.001, at=30_000.0)}), front).trial == 7

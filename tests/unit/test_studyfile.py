@@ -85,11 +85,11 @@ REFUSED = {
     "huge seed": (f"seed = {2**63}\n" + BASE, "study.toml:1: seed = 9223372036854775808: is too big", ""),
     "data set": ('[data]\nuse = "digit"\n' + BASE, 'study.toml:2: data.use = "digit": no such name', "known: digits"),
     "space": ('[space]\nkind = "mpl"\n' + BASE, 'study.toml:2: space.kind = "mpl": no such name', '"mlp"?'),
-    "strategy": (BASE + '[strategy]\nuse = "nsga"\n', "study.toml:7: strategy.use", "known: nsga2, random"),
+    "strategy": (BASE + '[strategy]\nuse = "nsga"\n', "study.toml:7: strategy.use", '"nsga2"?'),
     "other strategy's setting": (
         BASE + '[strategy]\nuse = "random"\npopulation = 9\n',
         "study.toml:8: strategy.population = 9",
-        'the strategy "random" has no such setting; nsga2 has',
+        'the strategy "random" has no such setting; ',
     ),
     "population": (BASE + "[strategy]\npopulation = 2\n", "study.toml:7: strategy.population = 2", "at least 4"),
     "no options": ("[space]\nparams.width = []\n" + BASE, "study.toml:2: space.params.width = []: is empty", ""),
@@ -180,12 +180,10 @@ NOT_BUILT = {
     '[fidelity]\nunit = "steps"\n' + BASE: "study.toml:1: fidelity: not built",
     "[devices.pi5]\nthreads = 1\n" + BASE: "study.toml:1: devices: not built",
     '[train]\nequal = "flops"\n' + BASE: 'study.toml:2: train.equal = "flops": not built',
-    '[evaluation]\nrun = "a:b"\ncosts = "a:c"\n' + BASE: 'study.toml:3: evaluation.costs = "a:c": not built',
     "[objectives]\nenergy_mj = {}\n[budget]\ntrials = 1\n": "study.toml:2: objectives.energy_mj: not built",
     '[objectives]\nlatency_ms = { on = ["local", "pi5"] }\n': "study.toml:2: objectives.latency_ms.on",
     BASE + '[[limits]]\nof = "latency_ms"\nstatistic = "p95"\n': "study.toml:8: limits.statistic",
     BASE + '[[limits]]\nof = "energy_mj"\nmax = 1\n': 'study.toml:7: limits.of = "energy_mj": not built',
-    BASE + '[strategy]\nuse = "screened"\n': 'study.toml:7: strategy.use = "screened": not built',
 }
 
 

@@ -26,6 +26,8 @@ HEADINGS = {
     (): "Top level",
     ("objectives", known.ANY): "[objectives.NAME]",
     ("limits", known.ANY): "[[limits]]",
+    ("scalar", known.ANY): "[scalar.NAME]",
+    ("preference", known.ANY): "[preference.NAME]",
     ("space", "params", known.ANY): "[space.params.NAME]",
 }
 
@@ -214,9 +216,9 @@ def test_a_template_shows_every_choice_with_its_options(tmp_path, kind):
 
 
 def test_the_example_is_the_study_that_the_quickstart_promises():
-    """Three objectives, 60 trials, steady-state NSGA-II on digits."""
+    """Three objectives, 60 trials, the default strategy on digits."""
     spec = load(ROOT / "examples" / "digits-mlp.toml")
 
     assert (spec.name, spec.data.use, spec.space.kind) == ("digits-mlp", "digits", "mlp")
     assert list(spec.objectives) == ["val_error", "latency_ms", "params"]
-    assert (spec.strategy.use, spec.budget.trials) == ("nsga2", 60)
+    assert (spec.strategy.use, spec.budget.trials) == ("screened", 60)

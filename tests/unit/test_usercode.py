@@ -9,7 +9,14 @@ from users_scene import LOAD, METRIC, MODEL, RUN, spec_of
 from nasd.config import Settings, WorkerSettings, with_users_code
 from nasd.domain.measurement import Stage
 from nasd.errors import FunctionError, SettingsError
-from nasd.usercode import functions_of, load_function, packages_of, plain_genes
+from nasd.usercode import (
+    controller_functions_of,
+    controller_packages_of,
+    functions_of,
+    load_function,
+    packages_of,
+    plain_genes,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +104,21 @@ def test_options_go_before_the_environment_and_name_packages(tmp_path):
     for options in ({"allow": ["b.c"], "folder": None}, {"allow": [], "folder": tmp_path / "none"}):
         with pytest.raises(SettingsError, match=r"--allow b\.c|--folder"):
             with_users_code(settings, **options)
+
+
+def test_costs_are_the_controllers_and_no_worker_needs_their_package():
+    """A worker would otherwise be offered nothing of a study that it could do."""
+    spec = spec_of("a", RUN, "user_functions:nothing")
+    spec = replace(spec, evaluation=replace(spec.evaluation, costs="user_costs:good"))
+
+    assert controller_functions_of(spec) == {"evaluation.costs": "user_costs:good"}
+    assert (controller_packages_of(spec), packages_of(spec)) == (("user_costs",), ("user_functions",))
+    assert controller_packages_of(spec_of("a", MODEL, "user_models:build")) == ()
+
+
+def test_a_controllers_packages_are_its_own(tmp_path):
+    """What workers are trusted with does not run beside the database's password by accident."""
+    settings = with_users_code(Settings(), allow=("cam",), folder=tmp_path, of="controller")
+
+    assert (settings.controller.allow, settings.controller.folder) == (("cam",), tmp_path)
+    assert (settings.worker.allow, settings.worker.folder) == ((), None)

@@ -10,21 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasd.domain.architecture import Architecture, Genes
+from nasd.domain.decisions import Choices, Decision
 from nasd.domain.seeding import pick, seed_of
+from nasd.domain.sequences import Sequences
+from nasd.domain.study import Scalar
 from nasd.errors import SpaceExhausted, UserError
 from nasd.spaces.parametric import declare
 from nasd.spaces.parametric.canonical import legal_genes, normal_form
 from nasd.spaces.parametric.counting import MOST_WALKED, Size, members, size_of
+from nasd.spaces.parametric.deciding import decided, decisions_of, draft_of
 from nasd.spaces.parametric.declare import Declaration
 from nasd.spaces.parametric.draw import complete
-from nasd.spaces.parametric.encoding import encoded
+from nasd.spaces.parametric.encoding import Encoder
 from nasd.spaces.parametric.layout import layout_of
 from nasd.spaces.parametric.moves import mixed, moves_of, present
+from nasd.spaces.tokens import ParametricSequences
 
 _DRAWS = 400  # whole sets of genes, before a space is taken for nearly empty
 _PROBES = 32  # drawn when a space is built, so that a condition that can't be computed is found then
 _MOVES = 48  # tried before a mutation becomes a fresh sample
 _CROSSINGS = 8
+_DECIDINGS = 16  # ways to mend choices that contradict each other, of which the nearest is taken
 
 
 class ParametricSpace:
@@ -106,12 +112,43 @@ class ParametricSpace:
 
     def encode(self, architecture: Architecture) -> NDArray[np.float64]:
         """See `SearchSpace.encode`."""
-        return encoded(self.layout, architecture.as_dict())
+        return self._encoder.row(architecture.as_dict())
 
     def counts(self, architecture: Architecture) -> dict[str, int]:
         """See `SearchSpace.counts`; empty where the declaration knows none."""
         counts = self.declaration.counts
         return {} if counts is None else counts(architecture.as_dict())
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """See `nasd.domain.decisions.Decided`."""
+        return decisions_of(self.layout)
+
+    def decided(self, architecture: Architecture) -> dict[str, Scalar]:
+        """See `nasd.domain.decisions.Decided`."""
+        return decided(self.layout, architecture.as_dict())
+
+    def decide(self, choices: Choices, rng: np.random.Generator) -> Architecture:
+        """See `nasd.domain.decisions.Decided`; of several ways to mend a contradiction that with the fewest changes.
+
+        Raises:
+            UserError: see `sample`.
+        """
+        draft, found, fewest = draft_of(self.layout, choices), None, 0
+        for _ in range(_DECIDINGS):
+            genes = complete(self.layout, draft, rng)
+            member = None if genes is None else self.finished(genes)
+            if member is not None:
+                has = self.decided(member)
+                n_changes = sum(value != choices.get(name, value) for name, value in has.items())
+                if found is None or n_changes < fewest:
+                    found, fewest = member, n_changes
+                if not n_changes:
+                    break
+        return found or self.sample(rng)
+
+    def sequences(self) -> Sequences:
+        """See `nasd.domain.sequences.Sequential`."""
+        return ParametricSequences(self.layout, self.finished)
 
     def finished(self, genes: declare.Genes) -> Architecture | None:
         """The member of legal genes, which it may change; None where its canonical form breaks a constraint."""
@@ -135,6 +172,10 @@ class ParametricSpace:
             member = self.finished(_copied(genes))
             if member is not None:
                 yield member
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(self.layout)
 
     @cached_property
     def _rare(self) -> list[Architecture]:

@@ -12,7 +12,7 @@ with new as (
            architecture_key, fidelity, seed, operator, parents, notes, proposed_from, strategy, strategy_version, values,
            violation,
            case when evaluations = '[]' then 'over_limit' end,
-           case when evaluations = '[]' then 'an exact count is over a hard limit; not queued' end,
+           case when evaluations = '[]' then 'what is known of it ahead is over a hard limit; not queued' end,
            case when evaluations = '[]' then 'result' end,
            case when evaluations = '[]' then clock_timestamp() end
     from new order by number

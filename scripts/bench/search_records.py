@@ -1,0 +1,99 @@
+"""Finished runs in a file of JSON lines: appended one by one, so that interrupted benches accumulate."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from search_runs import CURVE
+
+Key = tuple[str, str, int, str]  # problem, strategy, seed, mode
+
+
+def key_of(record: dict[str, Any]) -> Key:
+    """One run; the newest line of it counts."""
+    return record["table"], record["strategy"], record["seed"], record["mode"]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Every line; none where there is no file. A last line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text().splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def append(path: Path, record: dict[str, Any]) -> None:
+    """Write one line, whole; a line that a kill cut short is ended first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        if file.tell() > 0:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+
+
+def done(records: Iterable[dict[str, Any]], versions: dict[str, str], *, trials: int) -> set[Key]:
+    """The runs that need not be made again: of the present version, and long enough."""
+    return {
+        key_of(record)
+        for record in records
+        if record["version"] == versions.get(record["strategy"], record["version"]) and record["trials"] >= trials
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a report is made of.
+
+    Attributes:
+        curves: problem -> strategy -> seed -> normalised hypervolume after 1, 2, ... evaluations.
+        speeds: strategy -> records of its utilisation and ask times.
+        n_stale: lines of an older version of their strategy, left out.
+    """
+
+    curves: dict[str, dict[str, dict[int, NDArray[np.float64]]]]
+    speeds: dict[str, list[dict[str, Any]]]
+    n_stale: int
+
+    def at(self, problem: str, strategy: str, n: int) -> dict[int, float]:
+        """Seed -> hypervolume after `n` evaluations, or at the end of a space that has fewer; shorter runs left out."""
+        return {
+            seed: float(curve[min(n, len(curve)) - 1])
+            for seed, curve in self.curves[problem][strategy].items()
+            if len(curve)
+        }
+
+
+def results(records: Iterable[dict[str, Any]], *, trials: int) -> Results:
+    """The newest line of each run of each strategy's newest version, of at least `trials` evaluations.
+
+    The reference is the true front's hypervolume, or the best known one, which a run may have bettered.
+    """
+    lines = [record for record in records if record["trials"] >= trials]
+    newest = {record["strategy"]: record["version"] for record in lines}
+    latest = {key_of(record): record for record in lines if record["version"] == newest[record["strategy"]]}
+    reference: dict[tuple[str, int], float] = defaultdict(float)
+    for record in latest.values():
+        box = record["table"], record["box"]
+        reference[box] = max(reference[box], record["true"], record["hv"][-1])
+    curves: dict[str, dict[str, dict[int, NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(dict))
+    speeds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for (problem, strategy, seed, mode), record in latest.items():
+        speeds[strategy].append(record)
+        if mode == CURVE:
+            curves[problem][strategy][seed] = np.array(record["hv"]) / reference[problem, record["box"]]
+    n_stale = sum(record["version"] != newest[record["strategy"]] for record in lines)
+    return Results(curves, speeds, n_stale)
