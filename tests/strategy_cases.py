@@ -45,8 +45,8 @@ CASES = {
     "random, stratified": Case(order_matters=False),
     "local-search": Case(order_matters=False),
     "screened": Case(most=40),
-    "tpe": Case(most=30),
-    "gp": Case(most=14, in_flight=3, most_members=20, is_slow=True),
+    "tpe": Case(order_matters=False, most=30),
+    "gp": Case(order_matters=False, most=14, in_flight=3, most_members=20, is_slow=True),
 }
 USES = tuple(sorted({*KNOWN, "random, stratified"}))
 

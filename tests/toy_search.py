@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 from toy_space import OBJECTIVES, ToySpace, evaluate
@@ -16,6 +17,20 @@ from nasd.domain.seeding import trial_rng
 from nasd.domain.study import StrategySpec
 from nasd.strategies import build
 from nasd.strategies.base import SearchStrategy, Setting
+from nasd.strategies.gp import Gp
+from nasd.strategies.gp_proposer import Proposer
+
+
+@cache
+def _proposer() -> Proposer:
+    return Proposer()
+
+
+def built(spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    """The strategy; those of `gp` share one process: an ask carries all that its answer depends on."""
+    if spec.use == "gp":
+        return Gp(setting.space, setting.objectives, proposer=_proposer())
+    return build(spec, setting)
 
 
 class ToySearch:
@@ -40,7 +55,7 @@ class ToySearch:
 
     def fresh_strategy(self) -> SearchStrategy:
         setting = Setting(space=self.space, objectives=self.objectives, limits=self.limits, costs=self.space.counts)
-        return build(self.spec, setting)
+        return built(self.spec, setting)
 
     def proposal(self, strategy: SearchStrategy | None = None, history: History | None = None) -> Proposal:
         """What would be proposed next; nothing is stored."""

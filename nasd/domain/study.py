@@ -18,6 +18,7 @@ from nasd.domain.study_search import (
     ObjectiveSpec,
     ParameterSpec,
     RangeSpec,
+    RewardTerm,
     Role,
     Scalar,
     ScalarSpec,
@@ -50,6 +51,7 @@ __all__ = [
     "ParameterSpec",
     "Precision",
     "RangeSpec",
+    "RewardTerm",
     "Role",
     "Scalar",
     "ScalarSpec",
@@ -95,6 +97,7 @@ class StudySpec:
             self._check_scalar(name, scalar)
         for name, wanted in self.preference.items():
             self._check_preference(name, wanted)
+        self._check_reward()
         if self.warm_start is not None and self.warm_start.study == self.name:
             raise ValueError(f'warm_start.study = "{self.name}": is this study itself. Name another one')
 
@@ -121,6 +124,16 @@ class StudySpec:
         rest = {each: other.weight for each, other in self.scalar.items()}
         if not any(rest.values()) and not ("val_error" in self.objectives and "val_error" not in rest):
             raise ValueError(f"scalar.{name}.weight = 0: leaves nothing to search by. Give a weight above 0")
+
+    def _check_reward(self) -> None:
+        reward = self.strategy.reward
+        for name in reward:
+            self._require_objective("strategy.reward", name)
+        if reward and all(name in reward for name in self.objectives):
+            first = next(iter(reward))
+            raise ValueError(f"strategy.reward.{first}: leaves no objective that terms are taken from. Remove one term")
+        if reward and self.scalar:
+            raise ValueError("strategy.reward: means nothing beside [scalar], one figure already. Remove one of them")
 
     def _check_preference(self, name: str, spec: RangeSpec) -> None:
         self._require_objective("preference", name)

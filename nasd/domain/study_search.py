@@ -143,6 +143,18 @@ class WarmStartSpec:
             raise ValueError('warm_start: give architectures, study or both, for example architectures = "list.json"')
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardTerm:
+    """How much one objective lowers the reward of `reinforce`: `weight` times its value relative to `at`."""
+
+    weight: float = 1.0
+    at: float = 1.0
+
+    def __post_init__(self) -> None:
+        not_negative("strategy", weight=self.weight)
+        positive("strategy", at=self.at)
+
+
 _POPULATION = 12
 _POPULATIONS: Mapping[str, int] = {"aging-evolution": 30}  # it forgets its best ones, so it needs more
 
@@ -154,12 +166,14 @@ class StrategySpec:
     Attributes:
         population: None becomes the strategy's own: what did best at 100 trials.
         sample: members of an aging population of which the best has a child; None: a third of the population.
+        reward: by objective; empty: each objective on the range of what was seen of it.
     """
 
     use: str = "screened"
     population: int | None = None
     mutation_only: float = 0.3  # share of children that have one parent
     sample: int | None = None
+    reward: Mapping[str, RewardTerm] = field(default_factory=dict)
     stratified: bool = False  # random samples spread evenly over the logarithm of parameters
     baselines: bool = True  # hand-made networks first, the same for every strategy
     in_flight: int | None = None  # trials proposed and not final; None: by the number of workers

@@ -55,6 +55,12 @@ def _gp(_spec: StrategySpec, setting: Setting) -> SearchStrategy:
     return Gp(setting.space, setting.objectives)
 
 
+def _reinforce(spec: StrategySpec, setting: Setting) -> SearchStrategy:
+    from nasd.strategies.reinforce import reinforce
+
+    return reinforce(setting, reward=spec.reward)
+
+
 def _tpe(_spec: StrategySpec, setting: Setting) -> SearchStrategy:
     _require("tpe", optuna="optuna")
     from nasd.strategies.tpe import Tpe
@@ -77,11 +83,12 @@ _BUILDERS: dict[str, Builder] = {
     "local-search": _local_search,
     "nsga2": _nsga2,
     "random": _random,
+    "reinforce": _reinforce,
     "screened": _screened,
     "sms-emoa": _sms_emoa,
     "tpe": _tpe,
 }
-_PLANNED = frozenset({"reinforce"})
+_PLANNED = frozenset[str]()
 
 KNOWN = tuple(sorted(_BUILDERS))
 

@@ -7,8 +7,8 @@ a random architecture starts a new run, whose own front is explored in the same 
 
 Everything is a function of which trials there are and of what they are worth now; the order of results does not matter.
 
-Source: Paquete et al. 2004, Pareto local optimum sets; White et al. 2021, local search is state of the art for NAS
-benchmarks; Phan and Luong 2023, LOMONAS, for its strength on small spaces.
+Source: Paquete et al. 2004, Pareto local optimum sets; White et al. 2021, local search for NAS; Phan and Luong 2023,
+Pareto local search is competitive with evolutionary algorithms for multi-objective NAS.
 """
 
 from __future__ import annotations

@@ -60,11 +60,11 @@ class Forward:
     """What a batch gives, kept for its gradient.
 
     Attributes:
-        log_probability: (n,) of each sequence.
+        log_probabilities: (n, t) of what was chosen; 0.0 where nothing is.
         entropy: (n, t) nats of each decision.
     """
 
-    log_probability: Array
+    log_probabilities: Array
     entropy: Array
     probabilities: Array  # (n, t, k)
     logs: Array  # (n, t, k), 0.0 where the probability is 0
@@ -184,7 +184,7 @@ class Policy:
         logs = np.where(probabilities > 0, logits - np.log(total), 0.0)
         taken = np.take_along_axis(logs, batch.chosen[:, :, None], axis=2)[:, :, 0]
         return Forward(
-            log_probability=np.where(batch.is_there, taken, 0.0).sum(axis=1),
+            log_probabilities=np.where(batch.is_there, taken, 0.0),
             entropy=np.where(batch.is_there, -(probabilities * logs).sum(axis=2), 0.0),
             probabilities=probabilities,
             logs=logs,
@@ -197,16 +197,16 @@ class Policy:
         """Of sum(weights * log-probabilities) + entropy * sum(entropies), with respect to `theta`.
 
         Args:
-            weights: (n,).
+            weights: (n, t), or (n, 1) where every decision of a sequence weighs the same.
         """
         f, h = forward, self.hidden
         found = np.zeros_like(self.theta)
         g, p = self.parts(found), self._parts
         onehot = np.arange(f.probabilities.shape[2]) == batch.chosen[:, :, None]
-        d_logits = weights[:, None, None] * (onehot - f.probabilities)  # (n, t, k)
+        d_logits = weights[:, :, None] * (onehot - f.probabilities)  # (n, t, k)
         d_logits -= entropy * f.probabilities * (f.logs + f.entropy[:, :, None])
         d_logits *= batch.is_there[:, :, None]
-        n, t, k = d_logits.shape
+        n, t, _ = d_logits.shape
         d_every, d_sites = np.zeros((n, t, p["option"].size)), np.zeros((n, p["site"].size))
         rows, steps = np.arange(n)[:, None, None], np.arange(t)[None, :, None]
         np.add.at(d_every, (rows, steps, batch.columns), d_logits)

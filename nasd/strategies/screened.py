@@ -119,7 +119,7 @@ class Screened:
     def _screened(self, history: History, observed: Observed, rng: np.random.Generator) -> Proposal:
         surrogate = self._fitted(history, observed)
         # predictions that have seen the results stand for them, which smooths one training's luck
-        points = np.column_stack(surrogate.predict(observed.architectures(history))[0])
+        points = surrogate.points(observed.architectures(history))
         region = region_of(self._setting, surrogate, observed, points, rng)
         parents = _parents(region, observed)
         pool = Pool(self._space, history)
@@ -132,11 +132,8 @@ class Screened:
         boxes = self._boxes(history, surrogate, region)
 
         def worth(candidates: Sequence[Architecture]) -> Array:
-            means, spreads = surrogate.predict(candidates)
-            unit = region.reference - region.ideal
-            scaled = [(mean - low) / width for mean, low, width in zip(means, region.ideal, unit, strict=True)]
-            widths = [None if each is None else each / width for each, width in zip(spreads, unit, strict=True)]
-            gain = expected_improvement(boxes, scaled, widths) * surrogate.feasible(candidates)
+            shortfalls = region.shortfalls(surrogate.predict(candidates))
+            gain = expected_improvement(boxes, shortfalls) * surrogate.feasible(candidates)
             return np.where(self._are_allowed(candidates), gain, -1.0)
 
         best, gain = pool.refined(worth, rounds=_ROUNDS, rng=rng)
@@ -168,7 +165,7 @@ class Screened:
         points = region.points[region.front]
         in_flight = [history.architectures[number] for number in history.in_flight]
         if in_flight:
-            points = np.vstack([points, np.column_stack(surrogate.predict(in_flight)[0])])
+            points = np.vstack([points, surrogate.points(in_flight)])
         one = np.ones(points.shape[1])
         return open_boxes(thinned(region.unit(points), one), one)
 

@@ -20,6 +20,7 @@ from nasd.domain.study import (
     ObjectiveSpec,
     ParameterSpec,
     RangeSpec,
+    RewardTerm,
     ScalarSpec,
     SpaceSpec,
     StrategySpec,
@@ -42,6 +43,7 @@ STRATEGY_SETTINGS: Mapping[str, frozenset[str]] = {
     "local-search": frozenset({"baselines", "in_flight"}),
     "nsga2": frozenset({"population", "mutation_only", "baselines", "in_flight"}),
     "screened": frozenset({"baselines", "in_flight"}),
+    "reinforce": frozenset({"reward", "baselines", "in_flight"}),
     "sms-emoa": frozenset({"population", "mutation_only", "baselines", "in_flight"}),
     "random": frozenset({"stratified", "baselines", "in_flight"}),
     "tpe": frozenset({"baselines", "in_flight"}),
@@ -73,6 +75,7 @@ TABLES: Mapping[Pattern, type] = {
     ("preference", ANY): RangeSpec,
     ("warm_start",): WarmStartSpec,
     ("strategy",): StrategySpec,
+    ("strategy", "reward", ANY): RewardTerm,
     ("budget",): BudgetSpec,
 }
 RENAMED: Mapping[str, str] = {  # field -> key: a value that has its unit, a key that is a type's name in Python

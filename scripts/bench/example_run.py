@@ -17,17 +17,22 @@ from nasd.services import attach
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits-mlp.toml"
 
 
-def run_example(folder: Path, name: str, *, use: str, seed: int, trials: int, workers: int) -> None:
-    """One study, to its end, in the home of `folder`."""
+def write_example(folder: Path, name: str, *, use: str, seed: int, trials: int) -> Path:
+    """The example under another name, in `folder`."""
     text = EXAMPLE.read_text()
     for key, value in (("name", f'"{name}"'), ("seed", seed), ("use", f'"{use}"'), ("trials", trials)):
-        pattern = rf"(?m)^{key} = .*$" if key != "use" else r'(?m)^use = "nsga2".*$'
+        pattern = rf"(?m)^{key} = .*$" if key != "use" else r'(?m)^use = "screened".*$'
         text, n = re.subn(pattern, f"{key} = {value}", text)
         if n != 1:
             raise RuntimeError(f"{EXAMPLE} has {n} lines for {key}")
     path = folder / f"{name}.toml"
     path.write_text(text)
-    run_study(folder, path, workers=workers)
+    return path
+
+
+def run_example(folder: Path, name: str, *, use: str, seed: int, trials: int, workers: int) -> None:
+    """One study, to its end, in the home of `folder`."""
+    run_study(folder, write_example(folder, name, use=use, seed=seed, trials=trials), workers=workers)
 
 
 def run_study(folder: Path, path: Path, *, workers: int) -> None:

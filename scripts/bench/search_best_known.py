@@ -1,6 +1,6 @@
 """The best known front of a problem whose space is too large to be walked: a long search on its true values.
 
-A reference, not a rival: it sees the true values and evaluates tens of thousands of networks. Kept in the temporary
+A reference, not a rival: it sees the true values and evaluates 400,000 networks. Kept in the temporary
 folder, under the digest of what it was computed from.
 """
 
@@ -20,8 +20,8 @@ from nasd.domain.pareto import non_dominated
 from nasd.domain.seeding import below
 from nasd.spaces.parametric import ParametricSpace
 
-ROUNDS = 160
-CHILDREN = 400  # a round: 64,000 evaluations
+ROUNDS = 1000
+CHILDREN = 400  # a round: 400,000 evaluations
 SAMPLES = 3000  # random ones, which say how large costs inside the bound are
 
 True_ = Callable[[Architecture], NDArray[np.float64]]
@@ -30,7 +30,7 @@ True_ = Callable[[Architecture], NDArray[np.float64]]
 def best_known(
     space: ParametricSpace, true: True_, *, bound: float, is_log: Iterable[bool], key: Sequence[object], seed: int = 0
 ) -> Scoring:
-    """The box and the best known front's hypervolume in it; computed once for each `key`, in about a minute.
+    """The box and the best known front's hypervolume in it; computed once for each `key`, in about two minutes.
 
     Args:
         true: (m,) true values of an architecture, the error first.
@@ -62,7 +62,7 @@ def _searched(
     high = rows[rows[:, 0] < bound].max(axis=0)
     high[0] = bound
     for _ in range(ROUNDS):
-        children = [_child(space, members, rng) for _ in range(CHILDREN)]
+        children = [_child(space, each, members, rng) for each in _parents(members, rows, CHILDREN, rng)]
         members += children
         rows = np.vstack([rows, [true(each) for each in children]])
         keep = non_dominated(rows) & (rows[:, 0] < bound)
@@ -73,9 +73,21 @@ def _searched(
     return rows.min(axis=0), high, rows
 
 
-def _child(space: ParametricSpace, members: list[Architecture], rng: np.random.Generator) -> Architecture:
-    child = members[below(len(members), rng)]
+def _parents(
+    members: list[Architecture], rows: NDArray[np.float64], n: int, rng: np.random.Generator
+) -> list[Architecture]:
+    """Half of them any members, half the best for a random direction, so that the ends of the front are bred too."""
+    ranks = rows.argsort(axis=0).argsort(axis=0) / max(1, len(rows) - 1)
+    chosen = [below(len(members), rng) for _ in range(n - n // 2)]
+    weights = rng.dirichlet(np.full(rows.shape[1], 0.5), size=n // 2)
+    chosen += [int((ranks * weight).max(axis=1).argmin()) for weight in weights]
+    return [members[at] for at in chosen]
+
+
+def _child(
+    space: ParametricSpace, parent: Architecture, members: list[Architecture], rng: np.random.Generator
+) -> Architecture:
     if rng.random() < 0.5:
-        child = space.crossover(child, members[below(len(members), rng)], rng)
-    child = space.mutate(child, rng)
+        parent = space.crossover(parent, members[below(len(members), rng)], rng)
+    child = space.mutate(parent, rng)
     return space.mutate(child, rng) if rng.random() < 0.3 else child

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from search_genes import conditional, flat_domains, from_flat, member
-from search_peers import Asked, Told
+from search_genes import decoded, flat_domains
+from search_peers import ADAPTER, Asked, Told
 
 from nasd.domain.study import Scalar
 from nasd.spaces.parametric import Choice, IntRange, ParametricSpace
@@ -42,17 +42,15 @@ class OptunaAsker:
 
     @property
     def version(self) -> str:
-        return f"optuna {optuna.__version__}"
+        return f"optuna {optuna.__version__}, {ADAPTER}"
 
     def ask(self) -> Asked:
         """It never waits."""
         trial = self._study.ask()
         if self._is_flat:
             values = {name: _suggest(trial, name, domain) for name, domain in self._domains.items()}
-            genes = from_flat(self._space, values)
-        else:
-            genes = conditional(self._space, lambda name, domain: _suggest(trial, name, domain))
-        return Asked(trial, member(self._space, genes))
+            return Asked(trial, decoded(self._space, lambda name, _domain: values[name]))
+        return Asked(trial, decoded(self._space, lambda name, domain: _suggest(trial, name, domain)))
 
     def tell(self, handle: object, told: Told | None) -> None:
         """A draft that is no member is a failed trial: it teaches nothing."""
@@ -69,7 +67,7 @@ def _suggest(trial: optuna.trial.Trial, name: str, domain: Domain) -> Scalar:
     if isinstance(domain, Choice):
         if domain.ordered:
             return domain.options[trial.suggest_int(name, 0, domain.n - 1)]
-        return trial.suggest_categorical(name, domain.options)
+        return domain.options[domain.options.index(trial.suggest_categorical(name, domain.options))]
     if isinstance(domain, IntRange):
         return trial.suggest_int(name, domain.low, domain.high)
     return trial.suggest_float(name, domain.low, domain.high, log=domain.log)

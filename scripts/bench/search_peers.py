@@ -24,6 +24,7 @@ from nasd.domain.scoring import on_scale
 from nasd.strategies.base import Setting
 from nasd.strategies.fresh import unproposed
 
+ADAPTER = "adapter 2"  # part of every peer's version: what changes here changes its proposals
 MOST_ASKS = 400  # in one proposal, before a library that repeats itself is helped out with a random network
 LEARNS_FROM = frozenset({State.COMPLETED, State.PRUNED, State.INFEASIBLE})
 

@@ -20,18 +20,15 @@ def plot(found: Results, folder: Path, *, trials: int) -> Iterator[Path]:
     for problem, strategies in sorted(found.curves.items()):
         figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
         for strategy, curves in strategies.items():
-            rows = np.array([_padded(curve, trials) for curve in curves.values()])
-            [line] = axes.plot(np.arange(1, trials + 1), rows.mean(axis=0), label=strategy, linewidth=1.2)
+            n = min(trials, *(len(curve) for curve in curves.values()))
+            rows = np.array([curve[:n] for curve in curves.values()])
+            [line] = axes.plot(np.arange(1, n + 1), rows.mean(axis=0), label=strategy, linewidth=1.2)
             if strategy == "screened":
                 low, high = np.quantile(rows, (0.25, 0.75), axis=0)
-                axes.fill_between(np.arange(1, trials + 1), low, high, color=line.get_color(), alpha=0.15)
+                axes.fill_between(np.arange(1, n + 1), low, high, color=line.get_color(), alpha=0.15)
         axes.set(title=problem, xlabel="evaluations", ylabel="hypervolume / true", ylim=(0.2, 1.01), xlim=(1, trials))
         axes.legend(fontsize="x-small", ncols=2)
         path = folder / f"{problem}.png"
         figure.savefig(path, dpi=120)
         plt.close(figure)
         yield path
-
-
-def _padded(curve: np.ndarray, trials: int) -> np.ndarray:
-    return np.pad(curve[:trials], (0, max(0, trials - len(curve))), mode="edge")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import exp, log
+from typing import Any
 
 import numpy as np
 import pymoo
@@ -15,22 +16,20 @@ from pymoo.core.variable import Choice as PymooChoice
 from pymoo.core.variable import Integer, Real, Variable
 from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.problems.static import StaticProblem
-from search_genes import flat_domains, from_flat, member
-from search_peers import Asked, Told
+from search_genes import decoded, flat_domains
+from search_peers import ADAPTER, Asked, Told
 
+from nasd.domain.architecture import Architecture
 from nasd.domain.study import Scalar
 from nasd.spaces.parametric import Choice, IntRange, ParametricSpace
 from nasd.spaces.parametric.domains import Domain
 from nasd.strategies.base import Setting
 
-_DRAWS = 200  # of a whole initial population, to fill it with members
-
 
 class PymooNsga2:
     """Mixed variables over the flat view, as pymoo documents it, with NSGA-II's own tournament.
 
-    Its first population is drawn among members of the space, so that none of it is wasted; children that are no members
-    are infeasible, which its survival knows how to treat.
+    Drafts that are no members are infeasible, which its survival knows how to treat.
     """
 
     def __init__(self, setting: Setting, seed: int, *, population: int) -> None:
@@ -46,7 +45,7 @@ class PymooNsga2:
         unequal = MixedVariableDuplicateElimination()
         self._algorithm = NSGA2(
             pop_size=population,
-            sampling=self._first(population, np.random.default_rng(seed)),
+            sampling=MixedVariableSampling(),
             mating=MixedVariableMating(
                 selection=TournamentSelection(func_comp=binary_tournament), eliminate_duplicates=unequal
             ),
@@ -59,7 +58,7 @@ class PymooNsga2:
 
     @property
     def version(self) -> str:
-        return f"pymoo {pymoo.__version__}"
+        return f"pymoo {pymoo.__version__}, {ADAPTER}"
 
     def ask(self) -> Asked | None:
         """The next of its generation; a new generation once the last one is told whole."""
@@ -87,18 +86,8 @@ class PymooNsga2:
         Evaluator().eval(evaluated, self._generation)
         self._algorithm.tell(infills=self._generation)
 
-    def _member(self, values: dict[str, object]) -> object:
-        read = {name: _value(domain, values[name]) for name, domain in self._domains.items()}
-        return member(self._space, from_flat(self._space, read))
-
-    def _first(self, n: int, rng: np.random.Generator) -> Population:
-        drawn: list[dict[str, object]] = []
-        for _ in range(_DRAWS):
-            population = MixedVariableSampling().do(self._problem, n, random_state=rng)
-            drawn += [each.X for each in population if self._member(each.X) is not None]
-            if len(drawn) >= n:
-                break
-        return Population.new(X=drawn[:n])
+    def _member(self, values: dict[str, object]) -> Architecture | None:
+        return decoded(self._space, lambda name, domain: _value(domain, values[name]))
 
 
 def _variable(domain: Domain) -> Variable:
@@ -109,11 +98,12 @@ def _variable(domain: Domain) -> Variable:
     return Real(bounds=(log(domain.low), log(domain.high)) if domain.log else (domain.low, domain.high))
 
 
-def _value(domain: Domain, value: object) -> Scalar:
+def _value(domain: Domain, value: Any) -> Scalar:
     """What a variable stands for; numpy's scalars become Python's."""
     if isinstance(domain, Choice):
-        return domain.options[int(value)] if domain.ordered else domain.options[list(domain.options).index(value)]  # type: ignore[arg-type,call-overload]
+        at = int(value) if domain.ordered else list(domain.options).index(value)
+        return domain.options[at]
     if isinstance(domain, IntRange):
-        return int(value)  # type: ignore[call-overload]
-    number = float(value)  # type: ignore[arg-type]
+        return int(value)
+    number = float(value)
     return min(domain.high, max(domain.low, exp(number))) if domain.log else number

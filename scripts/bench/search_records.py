@@ -69,22 +69,28 @@ class Results:
     n_stale: int
 
     def at(self, problem: str, strategy: str, n: int) -> dict[int, float]:
-        """Seed -> hypervolume after `n` evaluations, or at the end of a space that has fewer; shorter runs left out."""
-        return {
-            seed: float(curve[min(n, len(curve)) - 1])
-            for seed, curve in self.curves[problem][strategy].items()
-            if len(curve)
-        }
+        """Seed -> hypervolume after `n` evaluations, of the runs that are that long."""
+        curves = self.curves[problem][strategy]
+        return {seed: float(curve[n - 1]) for seed, curve in curves.items() if len(curve) >= n}
+
+    def whole(self, problem: str, strategy: str, n: int) -> list[NDArray[np.float64]]:
+        """The curves that are `n` evaluations long."""
+        return [curve for curve in self.curves[problem][strategy].values() if len(curve) >= n]
 
 
 def results(records: Iterable[dict[str, Any]], *, trials: int) -> Results:
-    """The newest line of each run of each strategy's newest version, of at least `trials` evaluations.
+    """The longest and newest line of each run of each strategy's newest version.
 
-    The reference is the true front's hypervolume, or the best known one, which a run may have bettered.
+    The reference is the true front's hypervolume, or the best known one, which a run may have bettered. A run that
+    ended because its space was used up stays where it is up to `trials`.
     """
-    lines = [record for record in records if record["trials"] >= trials]
+    lines = list(records)
     newest = {record["strategy"]: record["version"] for record in lines}
-    latest = {key_of(record): record for record in lines if record["version"] == newest[record["strategy"]]}
+    latest: dict[Key, dict[str, Any]] = {}
+    for record in lines:
+        other = latest.get(key_of(record))
+        if record["version"] == newest[record["strategy"]] and (other is None or record["trials"] >= other["trials"]):
+            latest[key_of(record)] = record
     reference: dict[tuple[str, int], float] = defaultdict(float)
     for record in latest.values():
         box = record["table"], record["box"]
@@ -94,6 +100,12 @@ def results(records: Iterable[dict[str, Any]], *, trials: int) -> Results:
     for (problem, strategy, seed, mode), record in latest.items():
         speeds[strategy].append(record)
         if mode == CURVE:
-            curves[problem][strategy][seed] = np.array(record["hv"]) / reference[problem, record["box"]]
+            curve = np.array(record["hv"]) / reference[problem, record["box"]]
+            is_used_up = len(curve) < record["trials"]
+            curves[problem][strategy][seed] = _padded(curve, trials) if is_used_up else curve
     n_stale = sum(record["version"] != newest[record["strategy"]] for record in lines)
     return Results(curves, speeds, n_stale)
+
+
+def _padded(curve: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    return np.pad(curve, (0, max(0, n - len(curve))), mode="edge")

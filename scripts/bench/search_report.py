@@ -87,25 +87,29 @@ def _preamble(found: Results, champion: str, trials: int) -> str:
 
 
 def _hypervolumes(found: Results, problem: str, trials: int) -> str:
-    points = [n for n in POINTS if n <= trials]
+    points = [n for n in POINTS if n <= trials] or [trials]
     rows = []
-    for strategy in _ordered(found, problem, points[-1]):
+    for strategy in _ordered(found, problem, min(TESTED_AT, trials)):
         at = [interval(list(found.at(problem, strategy, n).values())) for n in points]
         rows.append([strategy, str(at[0].n), *(_shown(each) for each in at)])
     return _table(["strategy", "seeds", *(f"after {n}" for n in points)], rows)
 
 
 def _ordered(found: Results, problem: str, n: int) -> list[str]:
-    """Best first."""
-    means = {each: float(np.mean(list(found.at(problem, each, n).values()))) for each in found.curves[problem]}
-    return sorted(means, key=lambda each: -means[each])
+    """Best first; those without a run that long last."""
+    means = {each: interval(list(found.at(problem, each, n).values())).mean for each in found.curves[problem]}
+    return sorted(means, key=lambda each: -means[each] if isfinite(means[each]) else inf)
 
 
 def _arrivals(found: Results, problem: str, champion: str, trials: int) -> str:
+    """Of strategies that have whole runs."""
     medians = {
-        strategy: [median([arrival(curve, share) for curve in curves.values()]) for share in SHARES]
-        for strategy, curves in found.curves[problem].items()
+        strategy: [median([arrival(curve, share) for curve in curves]) for share in SHARES]
+        for strategy in found.curves[problem]
+        if (curves := found.whole(problem, strategy, trials))
     }
+    if not medians:
+        return ""
     mine = medians.get(champion, [nan, nan])
     rows = []
     for strategy, counts in sorted(medians.items(), key=lambda item: (item[1][::-1], item[0])):
@@ -122,9 +126,9 @@ def _goals(medians: dict[str, list[float]], champion: str, trials: int) -> str:
     if champion not in medians or not rivals:
         return ""
     best = min(rivals, key=lambda name: (rivals[name][1], rivals[name][0]))
-    lines = [f"99 %: {champion} / best rival ({best}) = {_ratio(medians[champion][1], rivals[best][1], trials)}"]
+    lines = [f"99 %: {champion} / best rival ({best}): {_ratio(medians[champion][1], rivals[best][1], trials)}"]
     if BASE in rivals:
-        lines.append(f"95 %: {champion} / {BASE} = {_ratio(medians[champion][0], rivals[BASE][0], trials)}")
+        lines.append(f"95 %: {champion} / {BASE}: {_ratio(medians[champion][0], rivals[BASE][0], trials)}")
     return "\n\n" + "; ".join(lines) + "."
 
 
@@ -182,7 +186,7 @@ def _verdict(each: Comparison) -> str:
 def _shown(each: Interval, *, sign: bool = False) -> str:
     mean = f"{each.mean:+.4f}" if sign else f"{each.mean:.4f}"
     if not isfinite(each.low):
-        return mean
+        return mean if each.n else ""
     return f"{mean} [{each.low:+.4f}, {each.high:+.4f}]" if sign else f"{mean} ± {each.high - each.mean:.4f}"
 
 

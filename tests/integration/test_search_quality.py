@@ -47,9 +47,7 @@ def test_the_search_bench_accumulates_and_reports(tmp_path):
 
     first = subprocess.run([*bench, "--seeds", "2"], capture_output=True, text=True, check=True)
     again = subprocess.run([*bench, "--seeds", "3"], capture_output=True, text=True, check=True)
-    told = subprocess.run([*bench, "--report"], capture_output=True, text=True, check=True)
 
     assert "8 runs to make, 0 are there" in first.stderr
     assert "4 runs to make, 8 are there" in again.stderr
-    assert again.stdout == told.stdout
-    assert "| pymoo-nsga2-20 | 3 |" in told.stdout
+    assert "| pymoo-nsga2-20 | 3 |" in again.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import moocore
 import numpy as np
 import pytest
@@ -9,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasd.strategies.screening.gaussian import GaussianProcess, Kernel, Mixture, _surprise, rank_correlation
-from nasd.strategies.screening.improvement import expected_improvement, open_boxes, thinned
+from nasd.strategies.screening.improvement import (
+    expected_improvement,
+    log_normal_shortfall,
+    normal_shortfall,
+    open_boxes,
+    thinned,
+)
 
 
 def fronts(m: int, *, most: int = 8) -> st.SearchStrategy[np.ndarray]:
@@ -23,6 +31,11 @@ def volume(points: np.ndarray, reference: np.ndarray) -> float:
     return float(moocore.hypervolume(inside, ref=reference)) if len(inside) else 0.0
 
 
+def known(values: np.ndarray):
+    """The shortfall of values without spread."""
+    return lambda edges: np.maximum(edges[None] - values[:, None], 0.0)
+
+
 @given(st.data(), st.integers(1, 4))
 @settings(max_examples=150, deadline=None)
 def test_improvement_of_a_known_point_is_the_hypervolume_it_adds(data, m):
@@ -32,7 +45,7 @@ def test_improvement_of_a_known_point_is_the_hypervolume_it_adds(data, m):
     if len(candidates) == 0:
         return
     boxes = open_boxes(thinned(front, reference), reference)
-    gains = expected_improvement(boxes, list(candidates.T), [None] * m)
+    gains = expected_improvement(boxes, [known(column) for column in candidates.T])
 
     expected = [volume(np.vstack([front, each[None]]), reference) - volume(front, reference) for each in candidates]
     assert gains == pytest.approx(expected, abs=1e-9)
@@ -59,13 +72,22 @@ def test_expected_improvement_is_the_mean_over_what_may_come(m):
     front, reference = rng.random((6, m)), np.ones(m)
     boxes = open_boxes(thinned(front, reference), reference)
     means, spread = rng.random((3, m)), np.array([0.05, 0.2, 0.4])
-    spreads = [spread, *[None] * (m - 1)]
-    gains = expected_improvement(boxes, list(means.T), spreads)
+    uncertain = partial(normal_shortfall, mean=means[:, 0], spread=spread)
+    gains = expected_improvement(boxes, [uncertain, *[known(column) for column in means.T[1:]]])
     for row in range(3):
         draws = np.repeat(means[row][None], 40_000, axis=0)
         draws[:, 0] += spread[row] * rng.standard_normal(len(draws))
-        drawn = expected_improvement(boxes, list(draws.T), [None] * m)
+        drawn = expected_improvement(boxes, [known(column) for column in draws.T])
         assert gains[row] == pytest.approx(drawn.mean(), abs=5 * drawn.std() / 200 + 1e-6)
+
+
+def test_log_normal_shortfall_is_the_mean_over_what_may_come():
+    """Errors are modelled by their logarithms and counted as they are."""
+    mean, spread, edges = np.array([-2.0, -1.0]), np.array([0.3, 0.8]), np.array([-0.1, 0.0, 0.05, 0.2, 1.0])
+    drawn = np.exp(mean + spread * np.random.default_rng(0).standard_normal((100_000, 2)))
+    expected = np.maximum(edges[None, None] - drawn[:, :, None], 0.0).mean(axis=0)
+
+    assert log_normal_shortfall(edges, mean, spread) == pytest.approx(expected, abs=2e-3)
 
 
 def test_gradient_of_the_likelihood_is_its_derivative():

@@ -82,17 +82,19 @@ def test_conditional_spaces_are_searched(name, proposer):
     assert proposal.architecture == space.canonical(proposal.architecture.as_dict())
 
 
+@pytest.mark.slow
 def test_same_rows_give_the_same_proposals(proposer):
     """The process is asked with all that its answer depends on: a new one says the same."""
-    search = ToySearch("gp", seed=1)
+    search = ToySearch("gp", seed=1, objectives=OBJECTIVES[:2])
     search.strategy = Gp(search.space, search.objectives, proposer=proposer)
-    search.run(STARTUP + 3, in_flight=2)
-    search.propose()
+    search.run(STARTUP, in_flight=2)
+    for _ in range(2):
+        search.propose()
     other = search.fresh_strategy()
-    again = [search.proposal(), search.proposal(), search.proposal(other)]
+    again = [search.proposal(), search.proposal(other)]
     other.close()
 
-    assert again == [again[0]] * 3
+    assert again == [again[0]] * 2
     assert again[0].operator.startswith("gp")
 
 

@@ -135,10 +135,10 @@ def test_declared_costs_are_asked_and_not_modelled():
     assert asked
     assert features.known == ("params",)
     assert surrogate.scale("params") is None
-    means, spreads = surrogate.predict(search.history.architectures[:5])
+    predicted = surrogate.predict(search.history.architectures[:5])[1]
     expected = [np.log(SPACE.counts(each)["params"]) for each in search.history.architectures[:5]]
-    assert means[1] == pytest.approx(expected)
-    assert spreads[1] is None
+    assert predicted.mean == pytest.approx(expected)
+    assert predicted.spread is None
 
 
 def observed_of(search: ToySearch) -> Observed:
@@ -162,19 +162,26 @@ def test_the_users_bound_is_the_reference_point(at, expected):
     assert bound_of(OBJECTIVES[0], at) == expected
     search = searched(setting(), 40)
     surrogate = Surrogate(at, Features(at), observed_of(search), search.history, thetas=None)
-    points = np.column_stack(surrogate.predict(search.history.architectures)[0])
+    points = surrogate.points(search.history.architectures)
     region = region_of(at, surrogate, observed_of(search), points, np.random.default_rng(0))
-
-    if expected is not None and points[:, 0].min() < np.log(expected):
-        assert region.reference[0] == pytest.approx(np.log(expected), abs=1e-6)
+    scale = surrogate.scale("val_error")
+    assert scale is not None
+    bound = None if expected is None else scale.measure(np.array([scale.edge(expected)]))[0]
+    if bound is not None and points[:, 0].min() < bound:
+        assert region.reference[0] == pytest.approx(bound, abs=1e-6)
 
 
 def test_maximised_share_is_modelled_by_what_it_lacks():
     """0.98 and 0.99 differ as much as 0.5 and 0.75: in what is left to one."""
-    assert scale_of(np.array([-0.5, -0.99, np.nan])).kind == "complement"
+    assert scale_of(np.array([-0.5, -0.99, np.nan]), is_log=False).kind == "complement"
     assert scale_of(np.array([0.5, 0.01])).kind == "log"
     assert scale_of(np.array([-3.0, 0.5])).kind == "linear"
-    assert scale_of(np.array([-0.75])).edge(-0.75) == pytest.approx(np.log(0.25))
+    share = scale_of(np.array([-0.75]), is_log=False)
+    assert share.edge(-0.75) == pytest.approx(np.log(0.25))
+    assert share.measure(np.array([np.log(0.25)])) == pytest.approx(-0.75)
+    assert scale_of(np.array([0.2, 0.5]), is_log=False).is_bent
+    assert not scale_of(np.array([1e-4, 0.5, 0.5, 0.5]), is_log=False).is_bent  # decades: by their logarithm
+    assert scale_of(np.array([-1000.0, -10.0])).edge(-1000.0) < scale_of(np.array([-1000.0])).edge(-10.0)
 
 
 def test_counts_of_options_do_not_depend_on_places():

@@ -18,14 +18,14 @@ PROBLEM = small_problem()
 
 def test_holm_equals_a_hand_worked_example():
     """0.005 * 4, 0.01 * 3, 0.03 * 2, and 0.04 * 1 raised to the one before it."""
-    assert [0.03, 0.06, 0.06, 0.02] == pytest.approx(holm([0.01, 0.04, 0.03, 0.005]))
+    assert pytest.approx(holm([0.01, 0.04, 0.03, 0.005])) == [0.03, 0.06, 0.06, 0.02]
 
 
 def test_holm_leaves_out_what_was_not_tested():
     adjusted = holm([nan, 0.02, 0.5])
 
     assert isnan(adjusted[0])
-    assert [0.04, 0.5] == pytest.approx(adjusted[1:])
+    assert pytest.approx(adjusted[1:]) == [0.04, 0.5]
 
 
 def test_paired_test_equals_students_by_hand():
@@ -93,7 +93,7 @@ def test_what_is_of_no_use_counts_nothing_and_the_true_front_counts_whole():
 def test_costs_are_scored_on_their_logarithm():
     box = Scoring(low=np.array([0.0, 1.0]), high=np.array([1.0, 100.0]), is_log=np.array([False, True]))
 
-    assert [[0.5, 0.5]] == box.normalise([[0.5, 10.0]]).tolist()
+    assert box.normalise([[0.5, 10.0]]).tolist() == [[0.5, 0.5]]
 
 
 def test_networks_that_are_the_same_share_one_key():
@@ -119,7 +119,7 @@ def test_strategies_know_counts_but_neither_the_bound_nor_the_box():
 
     assert PROBLEM.limits == ()
     assert {"params"} == set(PROBLEM.costs(network))
-    assert [BOUND] == [limit.max for limit in small_problem(is_limited=True).limits]
+    assert [limit.max for limit in small_problem(is_limited=True).limits] == [BOUND]
 
 
 def line(*, strategy="a", seed=0, mode="curve", version="a-1", hv=(0.2, 0.4), trials=2, true=0.5):
@@ -145,7 +145,7 @@ def test_a_line_cut_short_by_a_kill_costs_one_run(tmp_path):
         file.write(json.dumps(line(seed=1))[:40])
     append(path, line(seed=2))
 
-    assert [0, 2] == [each["seed"] for each in read(path)]
+    assert [each["seed"] for each in read(path)] == [0, 2]
 
 
 def test_runs_of_an_older_version_or_fewer_trials_are_made_again():
@@ -162,16 +162,33 @@ def test_results_are_relative_to_the_best_front_known_and_of_one_version():
     found = results(lines, trials=2)
 
     assert found.n_stale == 1
-    assert {1: 0.5} == found.at("small", "a", 2)  # 0.4 of the 0.8 that b found, more than the 0.5 known before
-    assert {1: 1.0} == found.at("small", "b", 100)
+    assert found.at("small", "a", 2) == {1: 0.5}  # 0.4 of the 0.8 that b found, more than the 0.5 known before
+    assert found.at("small", "b", 2) == {1: 1.0}
 
 
 def test_report_names_every_rival_and_says_a_verdict():
     gains = [0.10, 0.12, 0.11, 0.13]
-    lines = [line(strategy="b", seed=seed, version="b-1", hv=(0.2, 0.3)) for seed in range(4)]
-    lines += [line(seed=seed, hv=(0.2, 0.3 + gain)) for seed, gain in enumerate(gains)]
+    lines = [line(strategy="b", seed=seed, version="b-1", hv=(0.3,) * 100, trials=100) for seed in range(4)]
+    lines += [line(seed=seed, hv=(0.3 + gain,) * 100, trials=100) for seed, gain in enumerate(gains)]
 
-    text = report(results(lines, trials=2), champion="a", trials=100)
+    text = report(results(lines, trials=100), champion="a", trials=100)
 
     assert "| b | 4 | +0.2300 [+0.1889, +0.2711] | 0.0002 | 0.0002 | ahead by >= 0.01 |" in text
     assert "| b | 1 of 1 | 0 of 1 | 0 of 1 | +0.2300 |" in text
+
+
+def test_a_run_too_short_is_left_out_and_one_that_used_up_its_space_stays_where_it_is():
+    """GP's runs are short: it is compared where it has got to, and never counted as late beyond."""
+    lines = [line(seed=0, hv=(0.2, 0.4), trials=2), line(seed=1, hv=(0.2, 0.5), trials=9)]
+
+    found = results(lines, trials=5)
+
+    assert found.at("small", "a", 2) == {0: 0.8, 1: 1.0}
+    assert found.at("small", "a", 5) == {1: 1.0}
+    assert len(found.whole("small", "a", 5)) == 1
+
+
+def test_the_longer_run_of_two_counts():
+    lines = [line(seed=0, hv=(0.2, 0.4, 0.5), trials=3), line(seed=0, hv=(0.2, 0.4), trials=2)]
+
+    assert results(lines, trials=3).at("small", "a", 3) == {0: 1.0}

@@ -29,6 +29,7 @@ HEADINGS = {
     ("scalar", known.ANY): "[scalar.NAME]",
     ("preference", known.ANY): "[preference.NAME]",
     ("space", "params", known.ANY): "[space.params.NAME]",
+    ("strategy", "reward", known.ANY): "[strategy.reward.NAME]",
 }
 
 

@@ -1,4 +1,4 @@
-"""Expected hypervolume improvement, exact for independent normal predictions and for values that are known.
+"""Expected hypervolume improvement, exact for independent normal and log-normal predictions and for known values.
 
 What no result dominates yet is cut into disjoint boxes; how much of a box a new point would dominate is a product over
 objectives, so its expectation is a product of one-dimensional ones. A known cost is a prediction without spread.
@@ -8,7 +8,7 @@ Source: Emmerich et al. 2011 and Yang et al. 2019 (the box form); the cutting by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import pi, sqrt
 
 import moocore
@@ -71,35 +71,41 @@ def thinned(front: Array, reference: Array) -> Array:
     return points
 
 
-def expected_improvement(boxes: tuple[Array, Array], means: Sequence[Array], spreads: Sequence[Array | None]) -> Array:
-    """How much hypervolume each candidate is expected to add.
+def expected_improvement(boxes: tuple[Array, Array], shortfalls: Sequence[Callable[[Array], Array]]) -> Array:
+    """How much hypervolume each of c candidates is expected to add.
 
     Args:
         boxes: what `open_boxes` gave.
-        means: of each objective (c,).
-        spreads: standard deviations (c,); None where the objective is known.
+        shortfalls: of each objective: (e,) edges to (c, e) expectations of how far the candidate lies below an edge.
 
     Returns:
         (c,)
     """
     lowers, uppers = boxes
-    product = np.ones((len(means[0]), len(lowers)))
-    for at, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
+    product: Array = np.ones((1, len(lowers)))
+    for at, shortfall in enumerate(shortfalls):
         edges, place = np.unique(np.concatenate([lowers[:, at], uppers[:, at]]), return_inverse=True)
-        below = np.zeros((len(mean), len(edges)))
-        bounded = np.isfinite(edges)
-        below[:, bounded] = _shortfall(edges[bounded], mean, spread)
-        product *= below[:, place[len(lowers) :]] - below[:, place[: len(lowers)]]
+        n_open = int(np.isneginf(edges).sum())  # at most the first: nothing lies below it
+        below = shortfall(edges[n_open:])
+        below = np.hstack([np.zeros((len(below), n_open)), below])
+        product = product * (below[:, place[len(lowers) :]] - below[:, place[: len(lowers)]])
     total: Array = product.sum(axis=1)
     return total
 
 
-def _shortfall(edges: Array, mean: Array, spread: Array | None) -> Array:
-    """(c, e) expectation of how far a value lies below an edge, 0 where above."""
+def normal_shortfall(edges: Array, mean: Array, spread: Array) -> Array:
+    """(c, e) expectation of how far a normal value lies below an edge, 0 where above."""
     away = edges[None] - mean[:, None]
-    if spread is None:
-        return np.maximum(away, 0.0)
     unit = away / spread[:, None]
     density = np.exp(-0.5 * unit * unit) / sqrt(2 * pi)
     expected: Array = away * ndtr(unit) + spread[:, None] * density
     return expected
+
+
+def log_normal_shortfall(edges: Array, mean: Array, spread: Array) -> Array:
+    """The same of a positive value whose logarithm is normal; nothing positive lies below an edge that is not."""
+    unit = (np.log(np.maximum(edges, 1e-300))[None] - mean[:, None]) / spread[:, None]
+    middle = np.exp(mean + 0.5 * spread * spread)[:, None]
+    expected = edges[None] * ndtr(unit) - middle * ndtr(unit - spread[:, None])
+    positive: Array = np.where(edges[None] > 0, np.maximum(expected, 0.0), 0.0)
+    return positive

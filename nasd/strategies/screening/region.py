@@ -7,7 +7,9 @@ close in forgets that somebody may want them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 
 import moocore
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from nasd.strategies.base import Setting
 from nasd.strategies.screening.observed import Observed
-from nasd.strategies.screening.surrogate import Surrogate, bound_of
+from nasd.strategies.screening.surrogate import Predicted, Surrogate, bound_of
 
 Array = NDArray[np.float64]
 
@@ -29,7 +31,7 @@ _MARGIN = 0.1  # of the front's range, beyond its worst
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The box of interest on the models' scales.
+    """The box of interest, on the scales on which hypervolume is taken.
 
     Attributes:
         ideal: (m,) the best so far inside.
@@ -48,6 +50,18 @@ class Region:
         scaled: Array = (points - self.ideal) / (self.reference - self.ideal)
         return scaled
 
+    def shortfalls(self, predicted: Sequence[Predicted]) -> list[Callable[[Array], Array]]:
+        """Of each objective, for edges and results in units of the region."""
+        widths = (self.reference - self.ideal).tolist()
+        return [
+            partial(_in_units, each, low=low, width=width)
+            for each, low, width in zip(predicted, self.ideal.tolist(), widths, strict=True)
+        ]
+
+
+def _in_units(predicted: Predicted, edges: Array, *, low: float, width: float) -> Array:
+    return predicted.shortfall(low + edges * width) / width
+
 
 def region_of(
     setting: Setting, surrogate: Surrogate, observed: Observed, points: Array, rng: np.random.Generator
@@ -55,7 +69,7 @@ def region_of(
     """The region for one proposal.
 
     Args:
-        points: (n, m) the observed trials' objectives on the models' scales, noise smoothed; n > 0.
+        points: (n, m) the observed trials' objectives, noise smoothed; n > 0.
     """
     feasible = observed.feasible(setting.objectives)
     bounds = np.array([_bound(at, setting, surrogate, points, rng) for at in range(points.shape[1])])
@@ -72,8 +86,7 @@ def region_of(
     part = points[inside & front] if (inside & front).any() else points[inside]
     ideal, worst = part.min(axis=0), part.max(axis=0)
     for at, objective in enumerate(setting.objectives):
-        scale = surrogate.scale(objective.name)
-        if scale is None or objective.is_log:  # of costs all that was worth an evaluation
+        if objective.name != surrogate.primary:  # of prices all that was worth an evaluation
             worst[at] = points[inside, at].max()
         elif not hard[at]:
             worst[at] = min(worst[at], surrogate.cut(objective.name))
@@ -87,10 +100,10 @@ def _bound(at: int, setting: Setting, surrogate: Surrogate, points: Array, rng: 
     scale, loss = surrogate.scale(objective.name), bound_of(objective, setting)
     if loss is not None:
         if scale is not None:
-            return scale.edge(loss)
+            return float(scale.measure(np.array([scale.edge(loss)]))[0])
         return float(np.log(loss)) if loss > 0 else loss
     draws = rng.random(2)  # drawn for every objective, so that what one is does not change the others' draws
-    if scale is None or objective.is_log or draws[0] >= _STRICT:
+    if objective.name != surrogate.primary or draws[0] >= _STRICT:
         return inf
     column = points[:, at]
     share = _STRICTEST + (_LOOSEST - _STRICTEST) * float(draws[1])

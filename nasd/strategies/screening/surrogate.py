@@ -17,10 +17,11 @@ from scipy.special import ndtr
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import History
-from nasd.domain.objective import Limit, Objective
+from nasd.domain.objective import Limit, Objective, Source
 from nasd.strategies.base import Setting
 from nasd.strategies.screening.features import Features, Rows
 from nasd.strategies.screening.gaussian import GaussianProcess, Kernel, Mixture, rank_correlation
+from nasd.strategies.screening.improvement import log_normal_shortfall, normal_shortfall
 from nasd.strategies.screening.observed import Observed, best_and_latest
 
 Array = NDArray[np.float64]
@@ -28,6 +29,7 @@ Thetas = Mapping[str, Sequence[Sequence[float]]]  # of each modelled quantity: h
 
 MOST_ROWS = 300  # a model is made of
 _WORST_SHARE = 0.8  # quantile of the targets above which they are cut
+_DECADE = 10.0
 _BEYOND = 0.25  # of the way from the best to the bound: what is farther out than that is cut
 _ENOUGH_FAULTS = 3
 _LEAST_CHANCE = 0.05  # of an evaluation to succeed, whatever failed before
@@ -39,31 +41,82 @@ _WORKS = "works?"  # no quantity's name has a question mark
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How a loss becomes a target and back: `kind` is `log`, `complement` (a share that is maximised) or `linear`."""
+    """How a loss becomes a target.
+
+    Attributes:
+        kind: `log`; `complement`: of a share that is maximised, the logarithm of what it lacks; `-log`: of a quantity
+            that is maximised and spans decades; `linear`.
+        is_bent: whether hypervolume is taken of losses and not of targets, so that a normal target means a log-normal
+            loss.
+    """
 
     kind: str
+    is_bent: bool = False
 
     def forward(self, losses: Array) -> Array:
         """Targets of losses; NaN stays."""
         if self.kind == "log":
             return np.log(np.maximum(losses, _TINY))
-        if self.kind == "complement":  # loss = -share: the logarithm of what the share lacks
+        if self.kind == "complement":  # loss = -share
             return np.log(np.maximum(1.0 + losses, _TINY))
+        if self.kind == "-log":
+            return -np.log(np.maximum(-losses, _TINY))
         return losses
+
+    def measure(self, targets: Array) -> Array:
+        """What hypervolume is taken of, from targets: their losses where it is bent."""
+        if not self.is_bent:
+            return targets
+        losses = np.exp(targets)
+        return losses - 1.0 if self.kind == "complement" else losses
 
     def edge(self, loss: float) -> float:
         """The target of one loss."""
         return float(self.forward(np.array([loss]))[0])
 
 
-def scale_of(losses: Array) -> Scale:
-    """The scale on which a quantity is modelled, from the losses seen of it."""
+def scale_of(losses: Array, *, is_log: bool = True) -> Scale:
+    """The scale on which a quantity is modelled, from the losses seen of it.
+
+    Args:
+        is_log: hypervolume is taken of its logarithm. So it is of what spans decades, whatever is said.
+    """
     seen = losses[np.isfinite(losses)]
     if len(seen) and (seen > 0).all():
-        return Scale("log")
+        spans_decades = float(np.quantile(seen, _WORST_SHARE)) > _DECADE * float(seen.min())
+        return Scale("log", is_bent=not (is_log or spans_decades))
+    if is_log and len(seen) and (seen < 0).all():
+        return Scale("-log")
     if len(seen) and (seen < 0).all() and (seen > -1).all():
-        return Scale("complement")
+        return Scale("complement", is_bent=True)
     return Scale("linear")
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """One objective of some candidates.
+
+    Attributes:
+        mean, spread: (n,) of targets; no spread where the objective is known.
+    """
+
+    mean: Array
+    spread: Array | None
+    scale: Scale
+
+    @property
+    def measure(self) -> Array:
+        """(n,) the median, on the scale on which hypervolume is taken."""
+        return self.scale.measure(self.mean)
+
+    def shortfall(self, edges: Array) -> Array:
+        """(n, e) expectation of how far the objective lies below an edge, 0 where above; on hypervolume's scale."""
+        if self.spread is None:
+            return np.maximum(edges[None] - self.measure[:, None], 0.0)
+        if not self.scale.is_bent:
+            return normal_shortfall(edges, self.mean, self.spread)
+        shift = 1.0 if self.scale.kind == "complement" else 0.0
+        return log_normal_shortfall(edges + shift, self.mean, self.spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +149,25 @@ class Training:
     kernels: tuple[Kernel, ...]
     thetas: Thetas | None
 
-    def fit(self, name: str, losses: Array, *, bound: float | None = None) -> Modelled | None:
+    def fit(
+        self, name: str, losses: Array, *, bound: float | None = None, is_log: bool = True, is_primary: bool = False
+    ) -> Modelled | None:
         """A model of one quantity; None where no chosen row has a value of it.
 
         Args:
             losses: (n,), NaN where unknown.
             bound: the loss beyond which nothing matters, if one is known.
+            is_log: see `scale_of`.
+            is_primary: values are cut where they are too bad to matter even where no bound says so.
         """
         chosen = self.chosen[np.isfinite(losses[self.chosen])]
         if len(chosen) == 0:
             return None
-        scale = scale_of(losses)
+        scale = scale_of(losses, is_log=is_log)
         targets = scale.forward(losses[chosen])
-        cut = _cut(targets, None if bound is None else scale.edge(bound))
+        cut = float(targets.max())
+        if is_primary or bound is not None:
+            cut = _cut(targets, None if bound is None else scale.edge(bound))
         kept = np.minimum(targets, cut)
         starts = _starts(self.thetas, name, self.kernels)
         model = Mixture(
@@ -122,7 +181,11 @@ class Training:
 
 
 class Surrogate:
-    """Predictions of all that matters of an architecture, made of what was observed."""
+    """Predictions of all that matters of an architecture, made of what was observed.
+
+    Attributes:
+        primary: the objective that stands for quality; the others are prices, which are high where quality is.
+    """
 
     def __init__(
         self, setting: Setting, features: Features, observed: Observed, history: History, *, thetas: Thetas | None
@@ -133,6 +196,7 @@ class Surrogate:
             thetas: of an earlier prefix of the facts; None: find them now.
         """
         self._setting, self._features = setting, features
+        self.primary = _primary(setting, features.known)
         rows = features.rows(observed.architectures(history))
         self._centre = rows.costs.mean(axis=0)
         self._spread = 2 * rows.costs.std(axis=0) + 1e-9
@@ -143,7 +207,13 @@ class Surrogate:
         for objective in setting.objectives:
             if objective.name not in features.known:
                 bound = bound_of(objective, setting)
-                modelled = training.fit(objective.name, losses[objective.name], bound=bound)
+                modelled = training.fit(
+                    objective.name,
+                    losses[objective.name],
+                    bound=bound,
+                    is_log=objective.is_log,
+                    is_primary=objective.name == self.primary,
+                )
                 if modelled is not None:
                     self._objectives[objective.name] = modelled
         self._limits: list[tuple[Limit, Modelled]] = []
@@ -175,28 +245,29 @@ class Surrogate:
         return None if modelled is None else modelled.scale
 
     def cut(self, name: str) -> float:
-        """The worst target of a modelled objective."""
-        return self._objectives[name].cut
+        """The worst that a modelled objective is taken for, on hypervolume's scale."""
+        modelled = self._objectives[name]
+        return float(modelled.scale.measure(np.array([modelled.cut]))[0])
 
-    def predict(self, architectures: Sequence[Architecture]) -> tuple[list[Array], list[Array | None]]:
-        """Means and spreads of the objectives on their models' scales, each (n,); a known one has no spread."""
+    def predict(self, architectures: Sequence[Architecture]) -> list[Predicted]:
+        """Each objective of some architectures."""
         rows = self._features.rows(architectures)
         design = self._design(rows)
-        means: list[Array] = []
-        spreads: list[Array | None] = []
+        found = []
         for objective in self._setting.objectives:
             modelled = self._objectives.get(objective.name)
             if modelled is not None:
-                mean, spread = modelled.model.predict(design)
-                means.append(mean)
-                spreads.append(spread)
+                found.append(Predicted(*modelled.model.predict(design), modelled.scale))
             elif objective.name in self._features.known:
-                means.append(objective.sign * rows.costs[:, self._features.known.index(objective.name)])
-                spreads.append(None)
+                costs = objective.sign * rows.costs[:, self._features.known.index(objective.name)]
+                found.append(Predicted(costs, None, Scale("linear")))
             else:  # nothing was observed of it yet
-                means.append(np.zeros(len(rows)))
-                spreads.append(np.ones(len(rows)))
-        return means, spreads
+                found.append(Predicted(np.zeros(len(rows)), np.ones(len(rows)), Scale("linear")))
+        return found
+
+    def points(self, architectures: Sequence[Architecture]) -> Array:
+        """(n, m) medians on the scales on which hypervolume is taken."""
+        return np.column_stack([each.measure for each in self.predict(architectures)])
 
     def feasible(self, architectures: Sequence[Architecture]) -> Array:
         """(n,) the probability that limits hold that are no bounds of objectives, and that an evaluation succeeds."""
@@ -213,6 +284,13 @@ class Surrogate:
 
     def _design(self, rows: Rows) -> Array:
         return np.hstack([rows.places, rows.options, (rows.costs - self._centre) / self._spread])
+
+
+def _primary(setting: Setting, known: Sequence[str]) -> str | None:
+    """The first trained objective, else the first that is neither known nor measured; None where there is none."""
+    open_ones = [each for each in setting.objectives if each.name not in known and not each.is_log]
+    trained = [each.name for each in open_ones if each.source is Source.TRAINED]
+    return next(iter((*trained, *(each.name for each in open_ones))), None)
 
 
 def bound_of(objective: Objective, setting: Setting) -> float | None:
