@@ -56,8 +56,14 @@ def case_of(use: str) -> Case:
 
 
 def every(uses: Sequence[str] = USES) -> list[object]:
-    """The strategies as parameters of a test, the slow ones marked."""
-    return [pytest.param(use, marks=[pytest.mark.slow] if case_of(use).is_slow else []) for use in uses]
+    """The strategies as parameters of a test; one that takes seconds an ask keeps its laws where time is no matter.
+
+    tests/unit/test_gp.py holds gp to the same rows, the same proposals, in every run.
+    """
+    return [
+        pytest.param(use, marks=[pytest.mark.exhaustive, pytest.mark.timeout(600)] if case_of(use).is_slow else [])
+        for use in uses
+    ]
 
 
 class RecordedSearch(ToySearch):

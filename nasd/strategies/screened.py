@@ -22,7 +22,7 @@ from threadpoolctl import ThreadpoolController
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import Fact, History, Proposal
 from nasd.domain.ids import LearnedSeq, TrialNumber
-from nasd.domain.objective import violation
+from nasd.domain.objective import Objective, violation
 from nasd.strategies.base import Setting
 from nasd.strategies.fresh import unproposed
 from nasd.strategies.screening.features import Features
@@ -121,7 +121,7 @@ class Screened:
         # predictions that have seen the results stand for them, which smooths one training's luck
         points = surrogate.points(observed.architectures(history))
         region = region_of(self._setting, surrogate, observed, points, rng)
-        parents = _parents(region, observed)
+        parents = _parents(region, observed, self._setting.objectives)
         pool = Pool(self._space, history)
         if rng.random() < self._share_unscreened(surrogate, observed):
             return self._unscreened(pool, parents, rng) or self._sample(history, rng)
@@ -208,10 +208,11 @@ def _next_refit(last: int) -> int:
     return last + max(_REFIT_EVERY, last // 8)
 
 
-def _parents(region: Region, observed: Observed) -> list[TrialNumber]:
+def _parents(region: Region, observed: Observed, objectives: Sequence[Objective]) -> list[TrialNumber]:
     """Trials of the first two ranks that lie in the region; all of those ranks where none does."""
     first = region.front
-    rest = np.flatnonzero(~first)
+    feasible = observed.feasible(objectives)
+    rest = np.flatnonzero(~first & (feasible if feasible.any() else True))
     second = np.zeros_like(first)
     if len(rest):
         second[rest[moocore.is_nondominated(region.points[rest])]] = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 
 import moocore
 import numpy as np
@@ -117,3 +118,10 @@ class Problem:
     duration_s: Callable[[Architecture], float]
     scoring: Callable[[int], Scoring]
     n_boxes: int = 1
+
+    @property
+    def digest(self) -> str:
+        """Changes with any of its boxes: runs that were scored in other ones can't be compared."""
+        boxes = [self.scoring(seed) for seed in range(self.n_boxes)]
+        numbers = [*(tuple(each) for box in boxes for each in (box.low, box.high)), *(box.true for box in boxes)]
+        return sha256(repr(numbers).encode()).hexdigest()[:8]

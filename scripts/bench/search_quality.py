@@ -85,7 +85,8 @@ def _run(options: argparse.Namespace, out: Path, tables: Sequence[str]) -> int:
     versions = _versions(options.strategies.split(","), tables, data)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     wanted = [(table, strategy, seed, mode) for seed in seeds for table in tables for strategy in versions]
-    there = records.done(records.read(out), versions, trials=options.trials)
+    digests = {table: problem(table, data).digest for table in tables}
+    there = records.done(records.read(out), versions, digests, trials=options.trials)
     tasks = [task for task in wanted if task not in there]
     print(f"{len(tasks)} runs to make, {len(wanted) - len(tasks)} are there", file=sys.stderr)
     n_failed = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,21 @@ def append(path: Path, record: dict[str, Any]) -> None:
         file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
 
 
-def done(records: Iterable[dict[str, Any]], versions: dict[str, str], *, trials: int) -> set[Key]:
-    """The runs that need not be made again: of the present version, and long enough."""
+def done(
+    records: Iterable[dict[str, Any]], versions: Mapping[str, str], digests: Mapping[str, str], *, trials: int
+) -> set[Key]:
+    """The runs that need not be made again: long enough, of the present version, scored in the present boxes.
+
+    Args:
+        versions: by strategy.
+        digests: by problem.
+    """
     return {
         key_of(record)
         for record in records
-        if record["version"] == versions.get(record["strategy"], record["version"]) and record["trials"] >= trials
+        if record["trials"] >= trials
+        and record["version"] == versions.get(record["strategy"], record["version"])
+        and record.get("digest") == digests.get(record["table"], record.get("digest"))
     }
 
 
@@ -61,7 +70,7 @@ class Results:
     Attributes:
         curves: problem -> strategy -> seed -> normalised hypervolume after 1, 2, ... evaluations.
         speeds: strategy -> records of its utilisation and ask times.
-        n_stale: lines of an older version of their strategy, left out.
+        n_stale: lines of an older version of their strategy or in other boxes of their problem, left out.
     """
 
     curves: dict[str, dict[str, dict[int, NDArray[np.float64]]]]
@@ -79,17 +88,23 @@ class Results:
 
 
 def results(records: Iterable[dict[str, Any]], *, trials: int) -> Results:
-    """The longest and newest line of each run of each strategy's newest version.
+    """The longest and newest line of each run of each strategy's newest version, in its problem's newest boxes.
 
     The reference is the true front's hypervolume, or the best known one, which a run may have bettered. A run that
     ended because its space was used up stays where it is up to `trials`.
     """
     lines = list(records)
-    newest = {record["strategy"]: record["version"] for record in lines}
+    versions = {record["strategy"]: record["version"] for record in lines}
+    digests = {record["table"]: record.get("digest") for record in lines}
+    fresh = [
+        record
+        for record in lines
+        if (record["version"], record.get("digest")) == (versions[record["strategy"]], digests[record["table"]])
+    ]
     latest: dict[Key, dict[str, Any]] = {}
-    for record in lines:
+    for record in fresh:
         other = latest.get(key_of(record))
-        if record["version"] == newest[record["strategy"]] and (other is None or record["trials"] >= other["trials"]):
+        if other is None or record["trials"] >= other["trials"]:
             latest[key_of(record)] = record
     reference: dict[tuple[str, int], float] = defaultdict(float)
     for record in latest.values():
@@ -103,8 +118,7 @@ def results(records: Iterable[dict[str, Any]], *, trials: int) -> Results:
             curve = np.array(record["hv"]) / reference[problem, record["box"]]
             is_used_up = len(curve) < record["trials"]
             curves[problem][strategy][seed] = _padded(curve, trials) if is_used_up else curve
-    n_stale = sum(record["version"] != newest[record["strategy"]] for record in lines)
-    return Results(curves, speeds, n_stale)
+    return Results(curves, speeds, len(lines) - len(fresh))
 
 
 def _padded(curve: NDArray[np.float64], n: int) -> NDArray[np.float64]:

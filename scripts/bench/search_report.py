@@ -75,7 +75,9 @@ def comparisons(found: Results, champion: str) -> list[Comparison]:
 
 
 def _preamble(found: Results, champion: str, trials: int) -> str:
-    stale = f" {found.n_stale} runs of older versions were left out." if found.n_stale else ""
+    stale = (
+        f" {found.n_stale} runs of older versions, or scored in other boxes, were left out." if found.n_stale else ""
+    )
     return (
         f"Runs of {trials} evaluations on 8 unequal workers. Hypervolume of the true values of everything evaluated "
         f"so far, over that of the true (lawA, lawB: best known) front; mean and 95 % interval. Evaluations to a "

@@ -110,6 +110,7 @@ def record(
         "trials": trials,
         "mode": mode,
         "version": strategy.version,
+        "digest": problem.digest,
         "box": seed % problem.n_boxes,
         "true": scoring.true,
         "hv": volumes(scoring.normalise(true)).round(6).tolist(),

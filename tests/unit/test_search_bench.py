@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import inf, isnan, nan
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_strategies_know_counts_but_neither_the_bound_nor_the_box():
     assert [limit.max for limit in small_problem(is_limited=True).limits] == [BOUND]
 
 
-def line(*, strategy="a", seed=0, mode="curve", version="a-1", hv=(0.2, 0.4), trials=2, true=0.5):
+def line(*, strategy="a", seed=0, mode="curve", version="a-1", hv=(0.2, 0.4), trials=2, true=0.5, digest="d"):
     return {
         "table": "small",
         "strategy": strategy,
@@ -130,6 +131,7 @@ def line(*, strategy="a", seed=0, mode="curve", version="a-1", hv=(0.2, 0.4), tr
         "mode": mode,
         "version": version,
         "trials": trials,
+        "digest": digest,
         "box": 0,
         "true": true,
         "hv": list(hv),
@@ -148,12 +150,18 @@ def test_a_line_cut_short_by_a_kill_costs_one_run(tmp_path):
     assert [each["seed"] for each in read(path)] == [0, 2]
 
 
-def test_runs_of_an_older_version_or_fewer_trials_are_made_again():
+def test_runs_of_an_older_version_of_fewer_trials_or_in_other_boxes_are_made_again():
     lines = [line(seed=0), line(seed=1, version="a-0"), line(seed=2, trials=1), line(seed=3, mode="utilisation")]
+    lines.append(line(seed=4, digest="other"))
 
-    there = done(lines, {"a": "a-1"}, trials=2)
+    there = done(lines, {"a": "a-1"}, {"small": "d"}, trials=2)
 
     assert {("small", "a", 0, "curve"), ("small", "a", 3, "utilisation")} == there
+
+
+def test_a_digest_changes_with_the_boxes():
+    assert PROBLEM.digest == small_problem().digest
+    assert PROBLEM.digest != replace(PROBLEM, scoring=lambda seed: PROBLEM.scoring(seed + 1)).digest
 
 
 def test_results_are_relative_to_the_best_front_known_and_of_one_version():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ _WORST_SHARE = 0.8  # quantile of the targets above which they are cut
 _DECADE = 10.0
 _BEYOND = 0.25  # of the way from the best to the bound: what is farther out than that is cut
 _ENOUGH_FAULTS = 3
-_LEAST_CHANCE = 0.05  # of an evaluation to succeed, whatever failed before
+_LEAST_CHANCE = 1e-3  # of an evaluation to succeed, whatever failed before
 _LATEST = 40  # results that the rank correlation is taken over
 _SORTING = NonDominatedSorting()
 _TINY = 1e-12
@@ -245,8 +246,10 @@ class Surrogate:
         return None if modelled is None else modelled.scale
 
     def cut(self, name: str) -> float:
-        """The worst that a modelled objective is taken for, on hypervolume's scale."""
-        modelled = self._objectives[name]
+        """The worst that a modelled objective is taken for, on hypervolume's scale; infinite before it was observed."""
+        modelled = self._objectives.get(name)
+        if modelled is None:
+            return inf
         return float(modelled.scale.measure(np.array([modelled.cut]))[0])
 
     def predict(self, architectures: Sequence[Architecture]) -> list[Predicted]:
@@ -279,7 +282,8 @@ class Surrogate:
                 if edge is not None:
                     total *= ndtr(sign * (modelled.scale.edge(edge) - mean) / spread)
         if self._works is not None:
-            total *= np.clip(-self._works.model.predict(design)[0], _LEAST_CHANCE, 1.0)
+            mean, spread = self._works.model.predict(design)
+            total *= np.maximum(ndtr((-mean - 0.5) / spread), _LEAST_CHANCE)  # that it works rather than not
         return total
 
     def _design(self, rows: Rows) -> Array:
