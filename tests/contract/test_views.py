@@ -8,7 +8,7 @@ from math import isfinite, log
 
 import numpy as np
 import pytest
-from test_strategies import TINY, RecordedSearch, copied, replay, rough_weather
+from strategy_cases import TINY, RecordedSearch, copied, replayed, rough_weather
 from toy_search import ToySearch
 from toy_space import OBJECTIVES
 
@@ -42,11 +42,11 @@ class ViewedSearch(RecordedSearch):
     """The suite's driver, with the strategy behind a view; its rows stay the study's own."""
 
     def __init__(self, case: str, **options) -> None:
-        self.case = VIEWS[case]
-        super().__init__(self.case[0], **options)
+        self.view = VIEWS[case]
+        super().__init__(self.view[0], **options)
 
     def fresh_strategy(self) -> SearchStrategy:
-        _, terms, preference = self.case
+        _, terms, preference = self.view
         setting = Setting(space=self.space, objectives=self.objectives, costs=self.space.counts, preference=preference)
         return build_view(self.spec, setting, terms=terms)
 
@@ -60,7 +60,7 @@ def test_same_rows_give_the_same_proposals(case):
     """`nasd replay` makes every proposal again, the view with it."""
     search = ViewedSearch(case, seed=3, population=8).run(60, finish=rough_weather)
 
-    assert [each.key for each in search.history.architectures] == replay(search)
+    assert [each.key for each in search.history.architectures] == replayed(search)
     assert (
         search.proposal() == search.proposal(search.fresh_strategy()) == search.proposal(history=copied(search.history))
     )
