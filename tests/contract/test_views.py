@@ -8,7 +8,7 @@ from math import isfinite, log
 
 import numpy as np
 import pytest
-from strategy_cases import TINY, RecordedSearch, copied, replayed, rough_weather
+from strategy_cases import TINY, Case, RecordedSearch, copied, replayed, rough_weather
 from toy_search import ToySearch
 from toy_space import OBJECTIVES
 
@@ -44,6 +44,7 @@ class ViewedSearch(RecordedSearch):
     def __init__(self, case: str, **options) -> None:
         self.view = VIEWS[case]
         super().__init__(self.view[0], **options)
+        self.case = Case()  # spaces are searched to their end
 
     def fresh_strategy(self) -> SearchStrategy:
         _, terms, preference = self.view
