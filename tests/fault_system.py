@@ -30,6 +30,7 @@ cost = {{ worst = 2.0, best = 0.0 }}
 gain = {{ direction = "max", worst = -2.0, best = 10.0 }}
 params = {{}}
 [strategy]
+use = "nsga2"
 population = 8
 {in_flight}
 [budget]

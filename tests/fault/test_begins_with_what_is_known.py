@@ -36,6 +36,7 @@ val_error = {{ worst = 0.6 }}
 [warm_start]
 {warm_start}
 [strategy]
+use = "nsga2"
 population = 6
 [budget]
 trials = 24
