@@ -14,20 +14,18 @@ from math import isfinite
 
 import numpy as np
 
-from nasd.domain.history import Fact, History, Proposal
-from nasd.domain.ids import LearnedSeq, TrialNumber
+from nasd.domain.history import Fact
+from nasd.domain.ids import TrialNumber
 from nasd.domain.objective import Objective
 from nasd.domain.seeding import below
 from nasd.domain.space import SearchSpace
-from nasd.strategies.breed import breed, in_design
-from nasd.strategies.follow import Follower
-from nasd.strategies.fresh import unproposed
+from nasd.strategies.evolution import Evolution
 from nasd.strategies.members import Member
 from nasd.strategies.population import Population
 
 
-class AgingEvolution:
-    """The first `population` trials are random; then the best of `sample` members, drawn evenly, has a child.
+class AgingEvolution(Evolution["AgingPopulation"]):
+    """The best of `sample` members, drawn evenly, has a child by mutation; see `Evolution`.
 
     `sample`: None is a third of the population, as in most of what was published.
     """
@@ -38,33 +36,13 @@ class AgingEvolution:
     def __init__(
         self, space: SearchSpace, objectives: Sequence[Objective], *, population: int = 30, sample: int | None = None
     ) -> None:
-        names = [objective.name for objective in objectives]
-        self._space = space
-        self._capacity = population
-        self._sample = sample or max(2, population // 3)
-        self._follower = Follower(
-            lambda: AgingPopulation(objectives, capacity=population),
-            {"version": self.version, "population": population, "objectives": names},
+        super().__init__(
+            space, objectives, capacity=population, empty=lambda: AgingPopulation(objectives, capacity=population)
         )
+        self._sample = sample or max(2, population // 3)
 
-    def propose(self, history: History, trial_number: int, rng: np.random.Generator) -> Proposal:  # noqa: ARG002 - the rng is keyed by it
-        """A random architecture during the design, a mutation after it.
-
-        Raises:
-            SpaceExhausted: every architecture of the space was proposed.
-        """
-        people = self._follower.follow(history)
-        if in_design(people, history, capacity=self._capacity):
-            return Proposal(architecture=unproposed(self._space, history, rng), operator="sample")
-        return breed(self._space, history, lambda draws: (people.best_of(self._sample, draws),), rng)
-
-    def cache(self) -> tuple[LearnedSeq, dict[str, object]] | None:
-        """The population, so that a resumed study need not read all its results again."""
-        return self._follower.cache()
-
-    def restore(self, learned_seq: LearnedSeq, state: dict[str, object]) -> None:
-        """Take over what `cache` gave; a cache of another version or other settings is left aside."""
-        self._follower.restore(learned_seq, state)
+    def _parents(self, people: AgingPopulation, rng: np.random.Generator) -> tuple[TrialNumber, ...]:
+        return (people.best_of(self._sample, rng),)
 
 
 class AgingPopulation(Population):

@@ -6,10 +6,6 @@ steady-state form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from nasd.domain.objective import Objective
-from nasd.domain.space import SearchSpace
 from nasd.strategies.steady import SteadyState
 from nasd.strategies.worth import crowding
 
@@ -19,8 +15,4 @@ class Nsga2(SteadyState):
 
     name = "nsga2"
     version = "nsga2-2"
-
-    def __init__(
-        self, space: SearchSpace, objectives: Sequence[Objective], *, population: int = 12, mutation_only: float = 0.3
-    ) -> None:
-        super().__init__(space, objectives, worth=crowding, population=population, mutation_only=mutation_only)
+    worth = staticmethod(crowding)

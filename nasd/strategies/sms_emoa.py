@@ -6,10 +6,6 @@ Theirs draws parents evenly; here they win the same tournaments as NSGA-II's, wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from nasd.domain.objective import Objective
-from nasd.domain.space import SearchSpace
 from nasd.strategies.steady import SteadyState
 from nasd.strategies.worth import contributions
 
@@ -19,8 +15,4 @@ class SmsEmoa(SteadyState):
 
     name = "sms-emoa"
     version = "sms-emoa-1"
-
-    def __init__(
-        self, space: SearchSpace, objectives: Sequence[Objective], *, population: int = 12, mutation_only: float = 0.3
-    ) -> None:
-        super().__init__(space, objectives, worth=contributions, population=population, mutation_only=mutation_only)
+    worth = staticmethod(contributions)

@@ -8,71 +8,38 @@ differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
-from nasd.domain.history import History, Proposal
-from nasd.domain.ids import LearnedSeq, TrialNumber
+from nasd.domain.ids import TrialNumber
 from nasd.domain.objective import Objective
 from nasd.domain.seeding import below
 from nasd.domain.space import SearchSpace
-from nasd.strategies.breed import breed, in_design
-from nasd.strategies.follow import Follower
-from nasd.strategies.fresh import unproposed
+from nasd.strategies.evolution import Evolution
 from nasd.strategies.population import Population
-from nasd.strategies.worth import Worth
+from nasd.strategies.worth import Row
 
 
-class SteadyState:
-    """Binary tournaments by (violation, rank, worth); the space's own crossover and mutation.
+class SteadyState(Evolution[Population]):
+    """Binary tournaments by (violation, rank, worth); see `Evolution`.
 
-    The first `population` trials are random. After them children are bred as soon as half as many results are in;
-    until then random ones go on, so that it never waits and never breeds from the few fastest networks alone.
+    Attributes:
+        worth: what a member is worth within its rank.
     """
 
-    name: str
-    version: str
+    worth: ClassVar[staticmethod[[Sequence[Row], Sequence[Objective]], list[float]]]
 
     def __init__(
-        self,
-        space: SearchSpace,
-        objectives: Sequence[Objective],
-        *,
-        worth: Worth,
-        population: int = 12,
-        mutation_only: float = 0.3,
+        self, space: SearchSpace, objectives: Sequence[Objective], *, population: int = 12, mutation_only: float = 0.3
     ) -> None:
-        names = [objective.name for objective in objectives]
-        self._space = space
-        self._capacity = population
-        self._mutation_only = mutation_only
-        self._follower = Follower(
-            lambda: Population(objectives, capacity=population, worth=worth),
-            {"version": self.version, "population": population, "objectives": names},
+        super().__init__(
+            space,
+            objectives,
+            capacity=population,
+            empty=lambda: Population(objectives, capacity=population, worth=self.worth),
         )
-
-    def propose(self, history: History, trial_number: int, rng: np.random.Generator) -> Proposal:  # noqa: ARG002 - the rng is keyed by it
-        """A random architecture during the design, a child after it.
-
-        Raises:
-            SpaceExhausted: every architecture of the space was proposed.
-        """
-        people = self._follower.follow(history)
-        if in_design(people, history, capacity=self._capacity):
-            return Proposal(architecture=unproposed(self._space, history, rng), operator="sample")
-        return breed(self._space, history, lambda draws: self._parents(people, draws), rng)
-
-    def cache(self) -> tuple[LearnedSeq, dict[str, object]] | None:
-        """The population, so that a resumed study need not sort all its results again."""
-        return self._follower.cache()
-
-    def restore(self, learned_seq: LearnedSeq, state: dict[str, object]) -> None:
-        """Take over what `cache` gave; a cache of another version or other settings is left aside."""
-        self._follower.restore(learned_seq, state)
-
-    def population(self, history: History) -> Population:
-        """The members after all facts of `history`."""
-        return self._follower.follow(history)
+        self._mutation_only = mutation_only
 
     def _parents(self, people: Population, rng: np.random.Generator) -> tuple[TrialNumber, ...]:
         numbers = people.numbers
