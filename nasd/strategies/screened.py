@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import moocore
 import numpy as np
@@ -22,7 +23,7 @@ from threadpoolctl import ThreadpoolController
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import Fact, History, Proposal
 from nasd.domain.ids import LearnedSeq, TrialNumber
-from nasd.domain.objective import Objective, violation
+from nasd.domain.objective import Limit, violation
 from nasd.strategies.base import Setting
 from nasd.strategies.fresh import unproposed
 from nasd.strategies.screening.features import Features
@@ -121,24 +122,22 @@ class Screened:
         # predictions that have seen the results stand for them, which smooths one training's luck
         points = surrogate.points(observed.architectures(history))
         region = region_of(self._setting, surrogate, observed, points, rng)
-        parents = _parents(region, observed, self._setting.objectives)
-        pool = Pool(self._space, history)
+        parents = _parents(region, observed.numbers)
+        pool = Pool(self._space, history, self._is_allowed)
         if rng.random() < self._share_unscreened(surrogate, observed):
-            return self._unscreened(pool, parents, rng) or self._sample(history, rng)
+            return self._unscreened(history, parents, rng) or self._sample(history, rng)
         pool.breed(parents, _POOL, rng)
-        self._drop_forbidden(pool)
         if not len(pool):
-            return self._unscreened(pool, parents, rng) or self._sample(history, rng)
+            return self._unscreened(history, parents, rng) or self._sample(history, rng)
         boxes = self._boxes(history, surrogate, region)
 
         def worth(candidates: Sequence[Architecture]) -> Array:
             shortfalls = region.shortfalls(surrogate.predict(candidates))
-            gain = expected_improvement(boxes, shortfalls) * surrogate.feasible(candidates)
-            return np.where(self._are_allowed(candidates), gain, -1.0)
+            return expected_improvement(boxes, shortfalls) * surrogate.feasible(candidates)
 
         best, gain = pool.refined(worth, rounds=_ROUNDS, rng=rng)
         if gain <= 0:  # nothing promises anything: what evolution would do
-            return self._unscreened(pool, parents, rng) or self._sample(history, rng)
+            return self._unscreened(history, parents, rng) or self._sample(history, rng)
         return replace(best, notes={"screened_from": len(pool), "gain": gain})
 
     def _fitted(self, history: History, observed: Observed) -> Surrogate:
@@ -174,11 +173,13 @@ class Screened:
             return _UNSCREENED
         return 1.0 if surrogate.correlation <= _HOPELESS else _DOUBTED
 
-    def _unscreened(self, pool: Pool, parents: Sequence[TrialNumber], rng: np.random.Generator) -> Proposal | None:
+    def _unscreened(
+        self, history: History, parents: Sequence[TrialNumber], rng: np.random.Generator
+    ) -> Proposal | None:
+        pool = Pool(self._space, history, self._is_allowed)
         for _ in range(_TRIES):
             child = pool.child(parents, rng)
-            is_fresh = pool.history.number_of(child.architecture.key) is None
-            if is_fresh and self._are_allowed([child.architecture])[0]:
+            if pool.takes(child.architecture):
                 return replace(child, notes={"screened_from": 1})
         return None
 
@@ -186,39 +187,33 @@ class Screened:
         """A random one, within the limits on what is known ahead where such a one turns up soon."""
         for _ in range(_TRIES):
             drawn = self._space.sample(rng)
-            if history.number_of(drawn.key) is None and self._are_allowed([drawn])[0]:
+            if history.number_of(drawn.key) is None and self._is_allowed(drawn):
                 return Proposal(drawn, "sample")
         return Proposal(unproposed(self._space, history, rng), "sample")
 
-    def _drop_forbidden(self, pool: Pool) -> None:
-        candidates = list(pool.candidates.values())
-        allowed = self._are_allowed([each.architecture for each in candidates])
-        pool.candidates = {
-            each.architecture.key: each for each, is_allowed in zip(candidates, allowed, strict=True) if is_allowed
-        }
+    def _is_allowed(self, architecture: Architecture) -> bool:
+        """Whether what is known of it ahead keeps the limits."""
+        limits = self._limits_ahead
+        return not limits or violation(limits, self._setting.costs(architecture)) <= 0
 
-    def _are_allowed(self, architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
-        limits = [limit for limit in self._setting.limits if limit.of in self._features.known]
-        if not limits:
-            return np.ones(len(architectures), dtype=np.bool_)
-        return np.array([violation(limits, self._setting.costs(each)) <= 0 for each in architectures])
+    @cached_property
+    def _limits_ahead(self) -> tuple[Limit, ...]:
+        return tuple(limit for limit in self._setting.limits if limit.of in self._features.known)
 
 
 def _next_refit(last: int) -> int:
     return last + max(_REFIT_EVERY, last // 8)
 
 
-def _parents(region: Region, observed: Observed, objectives: Sequence[Objective]) -> list[TrialNumber]:
+def _parents(region: Region, numbers: Sequence[TrialNumber]) -> list[TrialNumber]:
     """Trials of the first two ranks that lie in the region; all of those ranks where none does."""
     first = region.front
-    feasible = observed.feasible(objectives)
-    rest = np.flatnonzero(~first & (feasible if feasible.any() else True))
+    rest = np.flatnonzero(~first & region.usable)
     second = np.zeros_like(first)
     if len(rest):
         second[rest[moocore.is_nondominated(region.points[rest])]] = True
     eligible = first | second
     inside = eligible & (region.points < region.reference).all(axis=1)
-    numbers = observed.numbers
     return [numbers[row] for row in np.flatnonzero(inside if inside.any() else eligible).tolist()]
 
 

@@ -19,7 +19,8 @@ from nasd.strategies.screened import Screened
 from nasd.strategies.screening.features import Features
 from nasd.strategies.screening.observed import Observed, best_and_latest
 from nasd.strategies.screening.region import region_of
-from nasd.strategies.screening.surrogate import Surrogate, bound_of, scale_of
+from nasd.strategies.screening.scale import scale_of
+from nasd.strategies.screening.surrogate import Surrogate, bound_of
 
 SPACE = ToySpace()
 

@@ -23,17 +23,18 @@ _EACH = 4  # mutations of each
 
 @dataclass(slots=True)
 class Pool:
-    """Fresh candidates by key, in the order in which they were made."""
+    """Fresh candidates that are allowed, by key, in the order in which they were made."""
 
     space: SearchSpace
     history: History
+    is_allowed: Callable[[Architecture], bool]
     candidates: dict[str, Proposal] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.candidates)
 
     def breed(self, parents: Sequence[TrialNumber], n: int, rng: np.random.Generator) -> None:
-        """Make `n` children of learned trials; those that exist already are left out."""
+        """Make `n` children of learned trials; what the pool doesn't take is left out."""
         for _ in range(n):
             self._add(self.child(parents, rng))
 
@@ -73,10 +74,15 @@ class Pool:
         at = int(values.argmax())
         return proposals[at], float(values[at])
 
+    def takes(self, architecture: Architecture) -> bool:
+        """Whether it is allowed, and neither the history nor the pool holds it."""
+        key = architecture.key
+        is_new = key not in self.candidates and self.history.number_of(key) is None
+        return is_new and self.is_allowed(architecture)
+
     def _add(self, proposal: Proposal) -> None:
-        key = proposal.architecture.key
-        if key not in self.candidates and self.history.number_of(key) is None:
-            self.candidates[key] = proposal
+        if self.takes(proposal.architecture):
+            self.candidates[proposal.architecture.key] = proposal
 
 
 def _from(candidate: Proposal, architecture: Architecture, step: str, also: tuple[TrialNumber, ...] = ()) -> Proposal:

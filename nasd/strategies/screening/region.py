@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from nasd.strategies.base import Setting
 from nasd.strategies.screening.observed import Observed
-from nasd.strategies.screening.surrogate import Predicted, Surrogate, bound_of
+from nasd.strategies.screening.scale import Predicted
+from nasd.strategies.screening.surrogate import Surrogate, bound_of
 
 Array = NDArray[np.float64]
 
@@ -37,12 +38,14 @@ class Region:
         ideal: (m,) the best so far inside.
         reference: (m,) beyond it nothing counts.
         points: (n, m) what is taken for the value of each observed trial.
+        usable: (n,) whether a trial is feasible; all are while none is.
         front: (n,) whether a trial is feasible and non-dominated.
     """
 
     ideal: Array
     reference: Array
     points: Array
+    usable: NDArray[np.bool_]
     front: NDArray[np.bool_]
 
     def unit(self, points: Array) -> Array:
@@ -92,7 +95,7 @@ def region_of(
             worst[at] = min(worst[at], surrogate.cut(objective.name))
     reference = worst + _MARGIN * (worst - ideal)
     reference = np.where(np.isfinite(bounds), bounds, reference) + 1e-9
-    return Region(np.minimum(ideal, reference - 1e-6), reference, points, front & feasible)
+    return Region(np.minimum(ideal, reference - 1e-6), reference, points, usable, front & feasible)
 
 
 def _bound(at: int, setting: Setting, surrogate: Surrogate, points: Array, rng: np.random.Generator) -> float:
