@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, isfinite
+from math import comb, isfinite, isnan, nan
 
 import numpy as np
 
@@ -143,11 +143,15 @@ def sign_test(differences: Sequence[float]) -> tuple[int, int, float]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values in the order given. Source: Holm 1979, a simple sequentially rejective procedure."""
-    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, at in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
+    """Adjusted p-values, in the order given; a NaN stays one and counts for no comparison.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+    """
+    known = sorted((p, at) for at, p in enumerate(p_values) if not isnan(p))
+    adjusted = [nan] * len(p_values)
+    largest = 0.0
+    for rank, (p, at) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p))
         adjusted[at] = largest
     return adjusted
 

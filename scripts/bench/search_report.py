@@ -14,12 +14,13 @@ from search_statistics import (
     MARGIN,
     Interval,
     arrival,
-    holm,
     interval,
     median,
     p_above,
     verdict,
 )
+
+from nasd.simulator.comparison import holm
 
 POINTS = (50, 100, 200)
 TESTED_AT = 100

@@ -1,10 +1,10 @@
-"""Statistics of paired runs: intervals, one-sided tests against a margin, Holm's correction, arrivals."""
+"""Statistics of paired runs: intervals, one-sided tests against a margin, arrivals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isnan, nan, sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,20 +47,6 @@ def p_above(differences: ArrayLike, margin: float) -> float:
     if sd == 0.0:
         return 0.0 if mean > 0 else 1.0
     return float(stats.t.sf(mean / (sd / sqrt(n)), n - 1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values, in the order given; a NaN stays one and counts for no comparison.
-
-    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
-    """
-    known = sorted((p, at) for at, p in enumerate(p_values) if not isnan(p))
-    adjusted = [nan] * len(p_values)
-    running = 0.0
-    for place, (p, at) in enumerate(known):
-        running = max(running, min(1.0, (len(known) - place) * p))
-        adjusted[at] = running
-    return adjusted
 
 
 def verdict(difference: Interval, *, p_ahead: float, p_not_behind: float) -> str:

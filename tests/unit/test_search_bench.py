@@ -12,7 +12,9 @@ from search_bench_table import BOUND, recorded, small_problem  # first: it leads
 from search_problems import Scoring, box_of, volume, volumes
 from search_records import append, done, read, results
 from search_report import report
-from search_statistics import Interval, arrival, holm, interval, median, p_above, verdict
+from search_statistics import Interval, arrival, interval, median, p_above, verdict
+
+from nasd.simulator.comparison import holm
 
 PROBLEM = small_problem()
 
