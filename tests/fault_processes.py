@@ -43,6 +43,19 @@ def environment(**more: str) -> dict[str, str]:
     return {**inherited, **FAST, "PYTHONPATH": path, **more}
 
 
+def nasd(*arguments: str, home: Path, folder: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """The command as a user gives it in `folder`; users' code is found as the program finds it, not as tests do."""
+    return subprocess.run(
+        [sys.executable, "-m", "nasd", *arguments],
+        env={**environment(NASD_HOME=str(home)), "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
 class Process:
     """One process that the launcher started, with the tree under it."""
 

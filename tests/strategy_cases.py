@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from nasd.domain.ids import TrialNumber
 from nasd.domain.lifecycle import State
 from nasd.domain.seeding import trial_rng
 from nasd.strategies import KNOWN
+from nasd.strategies.base import SearchStrategy
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,17 @@ def replayed(search: RecordedSearch) -> list[str]:
         history.add(proposal)
         assert architecture.key == keys[-1], f"trial {number} differs"
     return keys
+
+
+def restored_from(search: RecordedSearch, when: int) -> SearchStrategy:
+    """Run 60 trials in rough weather; a fresh strategy with the cache as it was, through JSON, after `when` of them."""
+    search.run(when, finish=rough_weather)
+    kept = json.loads(json.dumps(search.strategy.cache()))
+    search.run(60 - when, finish=rough_weather)
+    restored = search.fresh_strategy()
+    if kept is not None:
+        restored.restore(kept[0], kept[1])
+    return restored
 
 
 def copied(history: History) -> History:

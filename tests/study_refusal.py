@@ -15,3 +15,10 @@ def refusal(path: Path) -> str:
     text = str(caught.value)
     assert text.count("\n") == 0
     return text.replace(f"{path.parent}/", "")
+
+
+def assert_refused(path: Path, start: str, contains: str) -> None:
+    """File, line, key, value and remedy in one sentence: it begins with `start`."""
+    sentence = refusal(path)
+    assert sentence.startswith(start)
+    assert contains in sentence

@@ -6,12 +6,11 @@ of it by its name in `nasd.strategies.KNOWN`; what it declares of itself is in `
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from strategy_cases import TINY, RecordedSearch, case_of, copied, every, replayed, rough_weather
+from strategy_cases import TINY, RecordedSearch, case_of, copied, every, replayed, restored_from, rough_weather
 from strategy_checks import order_matters
 from toy_search import ToySearch
 from toy_space import OBJECTIVES
@@ -41,12 +40,7 @@ def test_same_rows_give_the_same_proposals(use):
 def test_dropping_or_restoring_the_cache_changes_no_proposal(use, when):
     """The cache saves time at a resume; wherever it was taken, it must say what the rows say."""
     search = RecordedSearch(use, seed=4, population=8)
-    search.run(when, finish=rough_weather)
-    kept = json.loads(json.dumps(search.strategy.cache()))
-    search.run(60 - when, finish=rough_weather)
-    restored = search.fresh_strategy()
-    if kept is not None:
-        restored.restore(kept[0], kept[1])
+    restored = restored_from(search, when)
 
     assert search.proposal() == search.proposal(restored) == search.proposal(search.fresh_strategy())
     assert search.strategy.cache() == restored.cache()

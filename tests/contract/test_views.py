@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from math import isfinite, log
 
 import numpy as np
 import pytest
-from strategy_cases import TINY, Case, RecordedSearch, copied, replayed, rough_weather
+from strategy_cases import TINY, Case, RecordedSearch, copied, replayed, restored_from, rough_weather
 from toy_search import ToySearch
 from toy_space import OBJECTIVES
 
@@ -71,12 +70,7 @@ def test_same_rows_give_the_same_proposals(case):
 def test_dropping_or_restoring_the_cache_changes_no_proposal(case, when):
     """The cache is the strategy's own: the view has nothing that rows don't say."""
     search = ViewedSearch(case, seed=4, population=8)
-    search.run(when, finish=rough_weather)
-    kept = json.loads(json.dumps(search.strategy.cache()))
-    search.run(60 - when, finish=rough_weather)
-    restored = search.fresh_strategy()
-    if kept is not None:
-        restored.restore(kept[0], kept[1])
+    restored = restored_from(search, when)
 
     assert search.proposal() == search.proposal(restored) == search.proposal(search.fresh_strategy())
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from math import log
 from pathlib import Path
 
 import pytest
-from fault_processes import environment
+from fault_processes import nasd as command
 
 pytestmark = pytest.mark.fault
 
@@ -62,18 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def nasd(folder: Path, home: Path):
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "nasd", *arguments],
-            env={**environment(NASD_HOME=str(home)), "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-
-    return command
+    return partial(command, home=home, folder=folder, timeout_s=90)
 
 
 @pytest.mark.timeout(180)

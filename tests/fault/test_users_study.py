@@ -1,14 +1,13 @@
 """A whole study over the user's own space, module, metric and data, as `nasd run` carries it out from anywhere."""
 
 import json
-import os
-import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from fault_processes import environment
+from fault_processes import nasd
 
 from nasd.app.prepared import prepare
 from nasd.app.users import check_functions, in_folder
@@ -83,16 +82,7 @@ def kitchen(tmp_path: Path) -> Path:
     return folder / "kitchen.toml"
 
 
-def run(*arguments: str, home: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "nasd", *arguments],
-        env={**environment(NASD_HOME=str(home)), "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+run = partial(nasd, timeout_s=150)
 
 
 @pytest.mark.timeout(170)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from study_refusal import refusal
+from study_refusal import assert_refused, refusal
 
 from nasd.domain.study import BudgetSpec, Direction, ObjectiveSpec, ParameterSpec, StudySpec
 from nasd.errors import NotBuiltYet, StudyFileError
@@ -169,11 +169,7 @@ REFUSED = {
 def test_a_mistake_gets_one_sentence_with_its_line_and_remedy(study, case):
     """People mend what they can find: file, line, key, value, remedy."""
     text, start, contains = REFUSED[case]
-
-    sentence = refusal(study(text))
-
-    assert sentence.startswith(start)
-    assert contains in sentence
+    assert_refused(study(text), start, contains)
 
 
 NOT_BUILT = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from study_refusal import refusal
+from study_refusal import assert_refused
 
 from nasd.domain.study import EvaluationSpec, RangeSpec, ScalarSpec, StudySpec, WarmStartSpec
 from nasd.studyfile import changes, load, spec_from_json, spec_to_json
@@ -131,7 +131,4 @@ REFUSED = {
 def test_a_mistake_gets_one_sentence_with_its_line_and_remedy(study, case):
     """As everywhere in the file."""
     text, start, contains = REFUSED[case]
-    sentence = refusal(study(text))
-
-    assert sentence.startswith(start)
-    assert contains in sentence
+    assert_refused(study(text), start, contains)

@@ -1,7 +1,7 @@
 """[space], [model] and recipes in the study file: what is read, and the one sentence that each mistake gets."""
 
 import pytest
-from study_refusal import refusal
+from study_refusal import assert_refused
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.recipe import model_genes, searched, train_spec
@@ -189,12 +189,7 @@ REFUSED = {
 def test_a_mistake_gets_one_sentence_with_its_line_and_remedy(study, case):
     """People mend what they can find: file, line, key, value, remedy."""
     text, start, contains = REFUSED[case]
-
-    sentence = refusal(study(text))
-
-    assert sentence.startswith(start)
-    assert contains in sentence
-    assert sentence.count("\n") == 0
+    assert_refused(study(text), start, contains)
 
 
 def test_searched_settings_go_to_training_and_the_rest_to_the_model(study):
