@@ -35,6 +35,8 @@ worst = 1.0
 [objectives.loss]
 best = 0.0
 worst = 1.0
+[strategy]
+use = "nsga2"
 [budget]
 trials = {trials}
 """

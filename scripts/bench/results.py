@@ -180,7 +180,8 @@ def searched(folder: Path, hand: Entry, split: int) -> Architecture:
     path = folder / f"{name}.toml"
     path.write_text(
         f'seed = {split}\n[data]\nuse = "{hand.data.use}"\nseed = {split}\n[space]\nkind = "cnn"\npreset = "small"\n'
-        f"[train]\nsteps = {hand.steps // 3}\n[objectives]\nval_error = {{}}\nlatency_ms = {{}}\n[budget]\ntrials = 60\n"  # noqa: E501
+        f"[train]\nsteps = {hand.steps // 3}\n[objectives]\nval_error = {{}}\nlatency_ms = {{}}\n"
+        '[strategy]\nuse = "nsga2"\n[budget]\ntrials = 60\n'
     )
     run_study(folder, path, workers=2)
     query = """
