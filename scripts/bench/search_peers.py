@@ -24,8 +24,10 @@ from nasd.domain.scoring import on_scale
 from nasd.strategies.base import Setting
 from nasd.strategies.fresh import unproposed
 
-ADAPTER = "adapter 2"  # part of every peer's version: what changes here changes its proposals
+ADAPTER = "adapter 3"  # part of every peer's version: what changes here changes its proposals
 MOST_ASKS = 400  # in one proposal, before a library that repeats itself is helped out with a random network
+MOST_DUPLICATES = 4000  # in one run; from there on FEWEST_ASKS a proposal: every answer makes Optuna's next ask dearer,
+FEWEST_ASKS = 20  #       and a sampler that has settled on known networks would ask for minutes
 LEARNS_FROM = frozenset({State.COMPLETED, State.PRUNED, State.INFEASIBLE})
 
 
@@ -100,7 +102,7 @@ class Peer:
         for fact in history.facts[self._n_facts :]:
             self._learn(fact)
         self._n_facts = len(history.facts)
-        for _ in range(MOST_ASKS):
+        for _ in range(MOST_ASKS if self.n_duplicates < MOST_DUPLICATES else FEWEST_ASKS):
             asked = self._asker.ask()
             if asked is None:
                 return Wait("its generation is not complete")
