@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-from nasd.domain.ids import DeviceKind
+from nasd.domain.ids import ANYWHERE, DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.domain.study import BudgetSpec, StudySpec
 from nasd.ports.trials import LiveWorker
@@ -28,9 +28,10 @@ def admission_end(budget: BudgetSpec, *, n_charged: int, used_s: float, exhauste
 
 
 def stage_kinds(spec: StudySpec) -> tuple[tuple[Stage, DeviceKind], ...]:
-    """The evaluations each trial of the study needs, cheap ones first: measured on each kind, trained on the first."""
+    """The evaluations each trial of the study needs, cheap ones first: measured on each kind, trained anywhere."""
     kinds = spec.device_kinds()
-    return tuple((stage, kind) for stage in spec.stages() for kind in (kinds if stage is Stage.MEASURE else kinds[:1]))
+    where = {Stage.MEASURE: kinds, Stage.RUN: kinds[:1]}
+    return tuple((stage, kind) for stage in spec.stages() for kind in where.get(stage, (ANYWHERE,)))
 
 
 def serving(spec: StudySpec, workers: Sequence[LiveWorker]) -> tuple[LiveWorker, ...]:
@@ -41,7 +42,7 @@ def serving(spec: StudySpec, workers: Sequence[LiveWorker]) -> tuple[LiveWorker,
         for worker in workers
         if (not worker.studies or spec.name in worker.studies)
         and packages <= set(worker.packages)
-        and any(kind == worker.device_kind and stage in worker.stages for stage, kind in needed)
+        and any(kind in (worker.device_kind, ANYWHERE) and stage in worker.stages for stage, kind in needed)
     )
 
 

@@ -7,17 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nasd.domain.ids import DeviceKind
-from nasd.domain.objective import SOURCES, Limit, Objective, Source, violation
+from nasd.domain.objective import Limit, Objective, value_name, violation
 from nasd.domain.scalar import Term
 from nasd.domain.study import ScalarSpec, StudySpec
 
 if TYPE_CHECKING:
     from nasd.strategies.base import Range
-
-
-def value_name(name: str, kind: DeviceKind | None, *, n_kinds: int) -> str:
-    """The key of a quantity among a trial's values: plain, or `latency_ms@pi5` where several kinds measure it."""
-    return name if kind is None or n_kinds == 1 else f"{name}@{kind}"
 
 
 def history_objectives(spec: StudySpec) -> tuple[Objective, ...]:
@@ -26,7 +21,7 @@ def history_objectives(spec: StudySpec) -> tuple[Objective, ...]:
     columns: dict[str, Objective] = {}
     for kind in kinds:
         for objective in spec.objectives_on(kind):
-            name = value_name(objective.name, objective.device, n_kinds=len(kinds))
+            name = value_name(objective.name, objective.device)
             columns.setdefault(name, replace(objective, name=name))
     return tuple(columns.values())
 
@@ -34,11 +29,7 @@ def history_objectives(spec: StudySpec) -> tuple[Objective, ...]:
 def kind_columns(spec: StudySpec, kind: DeviceKind) -> tuple[int, ...]:
     """Where `spec.objectives_on(kind)` stand among the history's columns."""
     names = [objective.name for objective in history_objectives(spec)]
-    n_kinds = len(spec.device_kinds())
-    return tuple(
-        names.index(value_name(objective.name, objective.device, n_kinds=n_kinds))
-        for objective in spec.objectives_on(kind)
-    )
+    return tuple(names.index(value_name(objective.name, objective.device)) for objective in spec.objectives_on(kind))
 
 
 def history_limits(spec: StudySpec) -> tuple[Limit, ...]:
@@ -46,10 +37,8 @@ def history_limits(spec: StudySpec) -> tuple[Limit, ...]:
     kinds = spec.device_kinds()
     limits: dict[Limit, None] = {}
     for kind in kinds:
-        for limit in spec.limits_on(kind):
-            measured = SOURCES.get(limit.of) is Source.MEASURED
-            name = value_name(limit.of, kind if measured else None, n_kinds=len(kinds))
-            limits[replace(limit, of=name, device=None)] = None
+        for limit in spec.limits_of_trials(kind):
+            limits[replace(limit, of=value_name(limit.of, kind), device=None)] = None
     return tuple(limits)
 
 

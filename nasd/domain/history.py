@@ -69,6 +69,7 @@ class History:
         self.architectures: list[Architecture] = []
         self.operators: list[str] = []
         self.parents: list[tuple[TrialNumber, ...]] = []
+        self.notes: list[Mapping[str, object]] = []
         self.facts: list[Fact] = []
         self._states: list[State | None] = []  # None: in flight
         self._losses = np.full((64, len(self.objectives)), np.nan)
@@ -124,6 +125,7 @@ class History:
         self.architectures.append(proposal.architecture)
         self.operators.append(proposal.operator)
         self.parents.append(proposal.parents)
+        self.notes.append(proposal.notes)
         self._states.append(None)
         self._keys.setdefault(proposal.architecture.key, number)
         self._in_flight[number] = None

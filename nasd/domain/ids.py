@@ -11,3 +11,4 @@ LearnedSeq = NewType("LearnedSeq", int)  # gap-free within its study; 0 = nothin
 DeviceKind = NewType("DeviceKind", str)
 
 LOCAL = DeviceKind("local")  # "this machine"
+ANYWHERE = DeviceKind("any")  # of an evaluation that any worker which offers its stage may take

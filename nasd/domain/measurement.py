@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
 
+from nasd.domain.artifact import ArtifactRef
+
 JsonObject = Mapping[str, object]
 
 
@@ -16,6 +18,7 @@ class Stage(StrEnum):
     TRAIN = "train"
     MEASURE = "measure"
     RUN = "run"  # the user's own evaluation function
+    EXPORT = "export"  # makes the files that device kinds without torch run
 
 
 UNITS: Mapping[str, str] = {
@@ -29,6 +32,7 @@ UNITS: Mapping[str, str] = {
     "latency_ms": "ms",
     "peak_memory_bytes": "bytes",
     "energy_mj": "mJ",
+    "latency_p95_ms": "ms",
 }
 
 
@@ -98,6 +102,7 @@ class Outcome:
         violation: for INFEASIBLE, by how much (> 0), comparable within a study; None where it has no size.
         log: the last part of what the evaluation printed, with the traceback where there was one.
         seconds: wall time by phase, as numbers (`evaluate`, `paused`, ...).
+        artifacts: files that it made; they are in the store already.
     """
 
     kind: OutcomeKind
@@ -107,3 +112,4 @@ class Outcome:
     violation: float | None = None
     log: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    artifacts: tuple[ArtifactRef, ...] = ()

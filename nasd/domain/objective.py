@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nasd.domain.ids import DeviceKind
+from nasd.domain.ids import LOCAL, DeviceKind
 
 
 class Source(StrEnum):
@@ -23,7 +23,19 @@ SOURCES: Mapping[str, Source] = {
     "flops": Source.COUNTED,
     "latency_ms": Source.MEASURED,
     "peak_memory_bytes": Source.MEASURED,
+    "energy_mj": Source.MEASURED,
 }
+P95 = "latency_p95_ms"  # of a sustained run: what a limit with statistic = "p95" speaks of; no objective
+OF_A_DEVICE = frozenset(name for name, source in SOURCES.items() if source is Source.MEASURED) | {P95}
+
+
+def value_name(name: str, kind: DeviceKind | None) -> str:
+    """The key of a quantity among a trial's values: plain, or `latency_ms@pi5` on a kind other than this machine.
+
+    The same rule is in the database (`nasd_core.value_name`); it must not depend on how many kinds a study has, since
+    devices join later.
+    """
+    return name if kind is None or kind == LOCAL or name not in OF_A_DEVICE else f"{name}@{kind}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ Unknown keys are refused by the reader; relations between fields are checked her
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from nasd.domain.devices import DeviceSpec
 from nasd.domain.ids import LOCAL, DeviceKind
 from nasd.domain.measurement import Stage, unit_of
-from nasd.domain.objective import SOURCES, Limit, Objective, Source
+from nasd.domain.objective import P95, SOURCES, Limit, Objective, Source
 from nasd.domain.study_search import (
     BudgetSpec,
     Direction,
@@ -22,7 +23,9 @@ from nasd.domain.study_search import (
     Role,
     Scalar,
     ScalarSpec,
+    Scope,
     SpaceSpec,
+    Statistic,
     StrategySpec,
     WarmStartSpec,
 )
@@ -41,6 +44,7 @@ __all__ = [
     "BudgetSpec",
     "Compile",
     "DataSpec",
+    "DeviceSpec",
     "Direction",
     "EvaluationSpec",
     "LimitSpec",
@@ -77,6 +81,7 @@ class StudySpec:
     model: ModelSpec = field(default_factory=ModelSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
     measure: MeasureSpec = field(default_factory=MeasureSpec)
+    devices: Mapping[str, DeviceSpec] = field(default_factory=dict)
     evaluation: EvaluationSpec | None = None
     objectives: Mapping[str, ObjectiveSpec]
     limits: tuple[LimitSpec, ...] = ()
@@ -98,6 +103,7 @@ class StudySpec:
         for name, wanted in self.preference.items():
             self._check_preference(name, wanted)
         self._check_reward()
+        self._check_devices()
         if self.warm_start is not None and self.warm_start.study == self.name:
             raise ValueError(f'warm_start.study = "{self.name}": is this study itself. Name another one')
 
@@ -144,6 +150,16 @@ class StudySpec:
             order = "above" if is_maximised else "below"
             raise ValueError(f"preference.{name}.best = {spec.best:g}: must lie {order} worst = {spec.worst:g}")
 
+    def _check_devices(self) -> None:
+        kinds = self.device_kinds()
+        for kind in self.devices:
+            if kind not in kinds:
+                known = ", ".join(kinds)
+                raise ValueError(
+                    f"devices.{kind}: no objective is measured on it; this study measures on {known}. "
+                    f'Add it to an objective, for example latency_ms = {{ on = ["{kind}"] }}'
+                )
+
     def _require_objective(self, table: str, name: str) -> None:
         if name not in self.objectives:
             known = ", ".join(self.objectives)
@@ -159,17 +175,26 @@ class StudySpec:
         kinds = [DeviceKind(kind) for spec in self.objectives.values() for kind in spec.on]
         return tuple(dict.fromkeys(kinds)) or (LOCAL,)
 
+    def device_on(self, kind: DeviceKind) -> DeviceSpec:
+        """What runs a network on `kind`, with [measure]'s threads and batch where its own table gives none."""
+        device = self.devices.get(kind, DeviceSpec())
+        return replace(device, threads=device.threads or self.measure.threads, batch=device.batch or self.measure.batch)
+
     def objectives_on(self, kind: DeviceKind) -> tuple[Objective, ...]:
         """The columns of `kind`'s front, in the study file's order."""
-        return tuple(_objective(name, spec, kind, unit=self.unit_of(name)) for name, spec in self.objectives.items())
+        return tuple(
+            _objective(name, spec, kind, unit=self.unit_of(name))
+            for name, spec in self.objectives.items()
+            if not spec.on or kind in spec.on
+        )
 
     def limits_on(self, kind: DeviceKind) -> tuple[Limit, ...]:
-        """The hard limits that hold on `kind`."""
-        return tuple(
-            Limit(of=spec.of, maximum=spec.max, minimum=spec.min, device=DeviceKind(spec.on) if spec.on else None)
-            for spec in self.limits
-            if spec.on in (None, kind)
-        )
+        """The hard limits that hold on `kind`, those of scope "device" too."""
+        return tuple(_limit(spec) for spec in self.limits if spec.on in (None, kind))
+
+    def limits_of_trials(self, kind: DeviceKind) -> tuple[Limit, ...]:
+        """Those that make a whole trial infeasible where they are broken on `kind`."""
+        return tuple(_limit(spec) for spec in self.limits if spec.on in (None, kind) and spec.scope is Scope.TRIAL)
 
     def counted_limits(self) -> tuple[Limit, ...]:
         """The hard limits on counts, which hold on every kind."""
@@ -201,7 +226,14 @@ class StudySpec:
             SOURCES.get(name, Source.TRAINED) for name in self.quantities()
         }  # what has no name here is train.metric's
         stages = (Stage.MEASURE,) if Source.MEASURED in wanted else ()
+        if stages and any(self.device_on(kind).needs_artifact for kind in self.device_kinds()):
+            stages = (Stage.EXPORT, *stages)
         return (*stages, Stage.TRAIN) if Source.TRAINED in wanted or not stages else stages
+
+
+def _limit(spec: LimitSpec) -> Limit:
+    of = P95 if spec.statistic is Statistic.P95 else spec.of
+    return Limit(of=of, maximum=spec.max, minimum=spec.min, device=DeviceKind(spec.on) if spec.on else None)
 
 
 def _objective(name: str, spec: ObjectiveSpec, kind: DeviceKind, *, unit: str) -> Objective:

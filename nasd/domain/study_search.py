@@ -75,16 +75,45 @@ class ObjectiveSpec:
     best: float | None = None
 
 
+class Statistic(StrEnum):
+    """Which figure of a measurement a limit speaks of."""
+
+    VALUE = "value"
+    P95 = "p95"
+
+
+class Scope(StrEnum):
+    """What a broken limit makes infeasible."""
+
+    TRIAL = "trial"
+    DEVICE = "device"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSpec:
-    """One `[[limits]]` entry."""
+    """One `[[limits]]` entry.
+
+    Attributes:
+        on: the device kind it holds on; None: on every one.
+        statistic: what is limited: the value that is searched by, or the p95 of a sustained run.
+        sustained_s: how long that run is; None: 60 s.
+        scope: what breaks with it: the trial, or its place on that device's front alone.
+    """
 
     of: str
     max: float | None = None
     min: float | None = None
     on: str | None = None
+    statistic: Statistic = Statistic.VALUE
+    sustained_s: float | None = None
+    scope: Scope = Scope.TRIAL
 
     def __post_init__(self) -> None:
+        positive("limits", sustained_s=self.sustained_s)
+        if self.statistic is Statistic.P95 and (self.of != "latency_ms" or self.max is None or self.min is not None):
+            raise ValueError('limits.statistic = "p95": is for latency_ms and a max alone')
+        if self.sustained_s is not None and self.statistic is not Statistic.P95:
+            raise ValueError('limits.sustained: means nothing without statistic = "p95". Add it')
         if self.max is None and self.min is None:
             raise ValueError(f'limits.of = "{self.of}": give max, min or both')
         if self.max is not None and self.min is not None and self.min > self.max:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nasd.domain.data import Task
+from nasd.domain.devices import OnMissing
 from nasd.domain.study_checks import functions, not_negative, positive
 
 
@@ -103,6 +104,7 @@ class TrainSpec:
         validate_every: validate after every so many steps too; None: after the last one only.
         metric: the user's own, `package.module:function`, called with predictions and targets of the validation split.
         time_limit_s: of one evaluation.
+        needs: what a worker must offer to train, such as "gpu".
     """
 
     task: Task = Task.CLASSIFICATION
@@ -124,6 +126,7 @@ class TrainSpec:
     validate_every: int | None = None
     metric: str | None = None
     time_limit_s: float | None = None
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         positive("train", steps=self.steps, batch=self.batch, lr=self.lr, time_limit_s=self.time_limit_s)
@@ -149,10 +152,14 @@ class MeasureSpec:
     window_s: float = 0.008  # five of them pause the host's trainers for 3 % of a two-second training
     warmup_s: float = 0.02
     rounds: int = 1  # later rounds revise the value of what is on the front
+    max_spread: float = 0.1  # of the windows, relative to the value: above it is measured again, then marked unsteady
+    on_missing_device: OnMissing = OnMissing.WAIT
+    patience_s: float = 60.0  # how long a trial that is otherwise finished waits for a device
 
     def __post_init__(self) -> None:
         positive("measure", batch=self.batch, threads=self.threads, windows=self.windows, window_s=self.window_s)
-        positive("measure", warmup_s=self.warmup_s, rounds=self.rounds)
+        positive("measure", warmup_s=self.warmup_s, rounds=self.rounds, max_spread=self.max_spread)
+        not_negative("measure", patience_s=self.patience_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from nasd.domain.architecture import Architecture
+from nasd.domain.artifact import ArtifactRef
 from nasd.domain.ids import DeviceKind, EvaluationId, StudyId, TrialNumber, WorkerId
 from nasd.domain.measurement import Outcome, Stage
 
-PROTOCOL = 2  # of the lease functions; a worker that speaks another one is refused
+PROTOCOL = 3  # of the lease functions; a worker that speaks another one is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class WorkerInfo:
         name: unique among live workers, e.g. `host-4711`.
         host: machine name; workers of one host share a measuring lock.
         facts: processor, cores, memory, accelerator, runtimes and versions.
+        offers: what it can do beside its stages: runtimes, "gpu", "energy".
+        memory_mib: that one evaluation may take; None: unknown, so that nothing is refused for its memory.
     """
 
     name: str
@@ -31,6 +34,8 @@ class WorkerInfo:
     studies: tuple[str, ...] = ()  # names it serves; empty = any
     packages: tuple[str, ...] = ()  # that users' functions may be imported from
     facts: Mapping[str, object] = field(default_factory=dict)
+    offers: tuple[str, ...] = ()
+    memory_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Lease:
     seed: int  # of weights, data order and dropout
     fidelity: int  # optimiser steps; 0 where the stage has none
     architecture: Architecture
+    artifacts: tuple[ArtifactRef, ...] = ()  # that the trial has
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class LeaseStore(Protocol):
     def register(self, worker: WorkerInfo) -> WorkerId: ...
 
     def lease_next(self, worker: WorkerId) -> Lease | None:
-        """The next evaluation that its device kind, stages, studies and packages allow; None when nothing is left."""
+        """The next evaluation that its device kind, stages, studies, packages, offers and memory allow; None when nothing is left."""
         ...
 
     def recipe(self, worker: WorkerId, study: StudyId) -> Mapping[str, object]:

@@ -25,6 +25,13 @@ class StudyState(StrEnum):
     STOPPED = "stopped"  # by an operator; may be resumed
 
 
+class Wanted(StrEnum):
+    """Which of a study's trials are to be measured on a device kind that joins, or that missed some."""
+
+    FRONT = "front"  # the members of any of its fronts
+    ALL = "all"  # everything that completed
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
     """A row of the study table.
@@ -33,6 +40,10 @@ class Study:
         used_s: wall seconds of search so far, over all sessions (paused time excluded).
         reference: device kind -> the scoring box, once frozen (`nasd.domain.scoring.ScoringBox` as JSON).
         strategy_version: of the strategy that made its trials; another version may not continue the study.
+        joined: device kind -> the number of the first trial whose proposal could serve it; empty: all kinds of the
+            specification from the first trial on. Where it is not empty, a kind that it lacks is joining: the leader
+            says at which trial.
+        wanted: device kind -> what an operator wants measured there (`nasd.ports.trials.Wanted`).
     """
 
     id: StudyId
@@ -43,6 +54,8 @@ class Study:
     used_s: float = 0.0
     strategy_version: str | None = None
     reference: Mapping[str, object] = field(default_factory=dict)
+    joined: Mapping[str, int] = field(default_factory=dict)
+    wanted: Mapping[str, Wanted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +87,24 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class NewEvaluation:
-    """One stage of a new trial. Higher priority is leased first."""
+    """One stage of a trial. Higher priority is leased first.
+
+    Attributes:
+        needs: what its worker must offer, beside the stage.
+        needs_memory_mib: memory that it is expected to take at most.
+        awaits: the format of a file that the trial must have first; None: none.
+        is_required: whether the trial waits for it; else what it measures revises the trial.
+    """
 
     stage: Stage
     device_kind: DeviceKind
     priority: int
     replicate: int = 0
     round: int = 1
+    needs: tuple[str, ...] = ()
+    needs_memory_mib: int = 0
+    awaits: str | None = None
+    is_required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +155,8 @@ class Step:
         facts: with consecutive seqs; `trial_ids[i]` is the trial of `facts[i]`.
         new_rounds: (trial number, evaluation) of later measuring rounds for trials that exist.
         reference: newly frozen scoring boxes by device kind.
+        joined: device kinds that are served from this step's first trial on.
+        granted: kinds whose `Study.wanted` this step's `new_rounds` carry out.
         state: the study's next state and why, where it changes.
         cancel_open: cancel what is still queued or running (the study ends).
     """
@@ -143,6 +169,8 @@ class Step:
     front: tuple[FrontChange, ...] = ()
     reference: Mapping[str, object] = field(default_factory=dict)
     strategy_version: str | None = None
+    joined: Mapping[DeviceKind, int] = field(default_factory=dict)
+    granted: tuple[DeviceKind, ...] = ()
     state: tuple[StudyState, str] | None = None
     cancel_open: bool = False
     used_s: float = 0.0  # wall seconds to add
@@ -158,6 +186,37 @@ class OpenLease:
     duration_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Queued evaluations that are alike: `n` of them.
+
+    Attributes:
+        packages: that their study's code is imported from.
+        n_idle: trials of the study that wait for nothing but such evaluations; 0 where others keep them too.
+        lacks: the format of the file that they wait for; None: they could be leased now.
+    """
+
+    study: StudyId
+    study_name: str
+    packages: tuple[str, ...]
+    stage: Stage
+    device_kind: DeviceKind
+    needs: tuple[str, ...]
+    needs_memory_mib: int
+    n: int
+    n_idle: int = 0
+    lacks: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMeasure:
+    """A measurement that waits for its device, and the priority it has."""
+
+    evaluation_id: int
+    number: TrialNumber
+    priority: int
+
+
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
     """A registered worker.
@@ -166,6 +225,8 @@ class LiveWorker:
         beats: a counter; the controller judges liveness by its standing still, as with leases.
         studies: names it serves; empty = any.
         packages: that users' functions may be imported from.
+        offers: what it can do beside its stages, such as runtimes.
+        memory_mib: of its machine; None: unknown.
     """
 
     name: str
@@ -175,6 +236,8 @@ class LiveWorker:
     beats: int
     last_seen_at: datetime
     packages: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    memory_mib: int | None = None
 
 
 class Leadership(Protocol):
@@ -224,8 +287,27 @@ class TrialStore(Protocol):
         """Take back leases that still have the same token and count of renewals; how many there were."""
         ...
 
-    def queued(self) -> Mapping[DeviceKind, int]:
-        """Evaluations that could be leased now, by device kind, of studies that are not stopped."""
+    def waiting(self) -> Sequence[Waiting]:
+        """What is queued and due, of studies that are not stopped."""
+        ...
+
+    def n_open(self, study: StudyId) -> Mapping[DeviceKind, int]:
+        """Evaluations that are queued or running, by device kind."""
+        ...
+
+    def relax(self, epoch: int, limit: int) -> int:
+        """Let up to `limit` trials end that wait for nothing but devices, longer than their study's patience.
+
+        What the devices measure later revises them. How many there were.
+        """
+        ...
+
+    def queued_measures(self, study: StudyId, kind: DeviceKind, limit: int) -> Sequence[QueuedMeasure]:
+        """Measurements that wait for `kind`, the oldest first."""
+        ...
+
+    def prioritise(self, epoch: int, priorities: Mapping[int, int]) -> None:
+        """Give evaluations that are still queued another priority."""
         ...
 
     def workers(self) -> Sequence[LiveWorker]: ...

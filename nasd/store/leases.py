@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nasd.domain.architecture import Architecture
+from nasd.domain.artifact import ArtifactRef
 from nasd.domain.ids import DeviceKind, EvaluationId, StudyId, TrialNumber, WorkerId
 from nasd.domain.measurement import Outcome, Stage
 from nasd.errors import LeaseLost
@@ -27,6 +28,7 @@ _COLUMNS = (  # of `lease.sql`
     "seed",
     "fidelity",
     "architecture",
+    "artifacts",
 )
 
 
@@ -50,6 +52,8 @@ class PgLeaseStore:
             "studies": list(worker.studies),
             "packages": list(worker.packages),
             "facts": dict(worker.facts),
+            "offers": list(worker.offers),
+            "memory_mib": worker.memory_mib,
         }
         return WorkerId(self._value("select nasd_api.register_v1(%s)", json.dumps(info)))
 
@@ -129,6 +133,7 @@ class PgLeaseStore:
             seed=row[9],
             fidelity=row[10],
             architecture=Architecture.from_value(row[11]),
+            artifacts=tuple(ArtifactRef(**one) for one in row[12]),
         )
 
     def _value(self, query: str, *arguments: object) -> Any:

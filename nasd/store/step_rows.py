@@ -72,6 +72,9 @@ def _evaluation(new: NewEvaluation) -> Row:
         "priority": new.priority,
         "replicate": new.replicate,
         "round": new.round,
+        "needs": list(new.needs),
+        "needs_memory_mib": new.needs_memory_mib,
+        "awaits": new.awaits,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -151,7 +152,10 @@ class Trial(SQLModel, table=True):
 
 
 class Evaluation(SQLModel, table=True):
-    """One stage of a trial on one device kind: what is leased. `attempt` counts leases, `spent` those that failed."""
+    """One stage of a trial on one device kind: what is leased. `attempt` counts leases, `spent` those that failed.
+
+    Its trial does not wait for one that is not required: its result is a revision.
+    """
 
     __tablename__ = "evaluation"
     __table_args__ = (
@@ -180,6 +184,10 @@ class Evaluation(SQLModel, table=True):
     device_kind: str = Field(sa_column=_c(Text))
     replicate: int = Field(sa_column=_c(Integer, default="0"))
     round: int = Field(sa_column=_c(Integer, default="1"))
+    needs: list[str] = Field(sa_column=_c(ARRAY(Text), default="'{}'"))
+    needs_memory_mib: int = Field(sa_column=_c(Integer, default="0"))
+    awaits: str | None = Field(sa_column=_c(Text, null=True))
+    is_required: bool = Field(sa_column=_c(Boolean, default="true"))
     state: str = Field(sa_column=_c(Text, default="'queued'"))
     priority: int = Field(sa_column=_c(Integer, default="0"))
     attempt: int = Field(sa_column=_c(Integer, default="0"))

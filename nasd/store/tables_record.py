@@ -160,12 +160,34 @@ class Worker(SQLModel, table=True):
     stages: list[str] = Field(sa_column=_c(ARRAY(Text)))
     studies: list[str] = Field(sa_column=_c(ARRAY(Text), default="'{}'"))
     packages: list[str] = Field(sa_column=_c(ARRAY(Text), default="'{}'"))
+    offers: list[str] = Field(sa_column=_c(ARRAY(Text), default="'{}'"))
+    memory_mib: int | None = Field(sa_column=_c(Integer, null=True))
     facts: Any = Field(sa_column=_c(JSONB, default="'{}'"))
     state: str = Field(sa_column=_c(Text, default="'live'"))
     beats: int = Field(sa_column=_c(BigInteger, default="0"))
     activity: Any = Field(sa_column=_c(JSONB, default="'{}'"))
     registered_at: datetime = _time()
     last_seen_at: datetime = _time()
+
+
+class Artifact(SQLModel, table=True):
+    """A file that a trial has, by its content hash; the file itself is in the artifact store."""
+
+    __tablename__ = "artifact"
+    __table_args__ = (
+        _fk(["trial_id"], "trial", ["id"]),
+        UniqueConstraint("trial_id", "format", name="artifact_is_one_of_its_format"),
+        CheckConstraint("sha256 ~ '^[0-9a-f]{64}$' and n_bytes >= 0", name="artifact_has_a_hash_and_a_size"),
+        Index("artifact_by_hash", "sha256"),
+        {"schema": SCHEMA},
+    )
+    id: int | None = _id()
+    study_id: int = Field(sa_column=_c(BigInteger))
+    trial_id: int = Field(sa_column=_c(BigInteger))
+    format: str = Field(sa_column=_c(Text))
+    sha256: str = Field(sa_column=_c(Text))
+    n_bytes: int = Field(sa_column=_c(BigInteger))
+    at: datetime = _time()
 
 
 class StrategyCache(SQLModel, table=True):

@@ -119,6 +119,8 @@ class PgTrialStore:
                 beats=row[5],
                 last_seen_at=row[6],
                 packages=tuple(row[7]),
+                offers=tuple(row[8]),
+                memory_mib=row[9],
             )
             for row in rows
         ]

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from nasd.domain.data import Task
+from nasd.domain.devices import DeviceSpec
 from nasd.domain.study import (
     BudgetSpec,
     DataSpec,
@@ -68,6 +69,7 @@ TABLES: Mapping[Pattern, type] = {
     ("model",): ModelSpec,
     ("train",): TrainSpec,
     ("measure",): MeasureSpec,
+    ("devices", ANY): DeviceSpec,
     ("evaluation",): EvaluationSpec,
     ("objectives", ANY): ObjectiveSpec,
     ("limits", ANY): LimitSpec,
@@ -81,6 +83,8 @@ TABLES: Mapping[Pattern, type] = {
 RENAMED: Mapping[str, str] = {  # field -> key: a value that has its unit, a key that is a type's name in Python
     "time_s": "time",
     "time_limit_s": "time_limit",
+    "patience_s": "patience",
+    "sustained_s": "sustained",
     "int_range": "int",
     "float_range": "float",
     "log_range": "log",
@@ -88,25 +92,20 @@ RENAMED: Mapping[str, str] = {  # field -> key: a value that has its unit, a key
 NO_KEYS: Mapping[Pattern, frozenset[str]] = {  # fields that no study file sets
     ("warm_start",): frozenset({"found"}),
 }
-DURATIONS: tuple[tuple[str, str], ...] = (("budget", "time"), ("train", "time_limit"), ("evaluation", "time_limit"))
+DURATIONS: tuple[tuple[str, str], ...] = (
+    ("budget", "time"),
+    ("train", "time_limit"),
+    ("evaluation", "time_limit"),
+    ("measure", "patience"),
+    ("limits", "sustained"),
+)
 
 NOT_BUILT: Mapping[Pattern, str] = {
     ("fidelity",): "several fidelities (successive halving)",
-    ("devices",): "settings by device kind",
     ("train", "equal"): "equal FLOPs instead of equal steps",
-    ("limits", ANY, "statistic"): "limits on a statistic",
-    ("limits", ANY, "sustained"): "limits on a sustained run",
-    ("limits", ANY, "scope"): "limits with a scope",
-    ("objectives", "energy_mj"): "energy",
-}
-# key -> values that the design names and this version lacks
-NOT_BUILT_VALUES: Mapping[Pattern, tuple[str, ...]] = {
-    ("limits", ANY, "of"): ("energy_mj",),
 }
 INSTEAD: Mapping[Pattern, str] = {
     ("fidelity",): "Remove the table; every trial trains train.steps steps",
-    ("devices",): 'Remove the table; measure on this machine with on = ["local"]',
-    ("objectives", "energy_mj"): "Remove the objective",
 }
 
 

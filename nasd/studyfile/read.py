@@ -109,11 +109,13 @@ def _fields(source: Source, *, default_name: str) -> Table:
     assert isinstance(fields, dict)
     fields.setdefault("name", default_name)
     for table, key in known.DURATIONS:
-        value = source.value((table, key))
         members = fields.get(table)
-        if value is not None and isinstance(members, dict):
-            members[_FIELD_OF[key]] = _seconds(source, (table, key), value)
-            del members[key]
+        tables = enumerate(members) if isinstance(members, list) else [(None, members)]
+        for index, entry in tables:
+            path = (table, key) if index is None else (table, index, key)
+            if isinstance(entry, dict) and (value := source.value(path)) is not None:
+                entry[_FIELD_OF[key]] = _seconds(source, path, value)
+                del entry[key]
     _fill_kinds(fields)
     _fill_data(fields)
     _fill_recipe(fields)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from nasd.domain.ids import LOCAL
+from nasd.domain.ids import ANYWHERE
 from nasd.domain.measurement import UNITS
 from nasd.domain.objective import SOURCES
 from nasd.domain.objective import Source as ValueSource
@@ -16,6 +16,7 @@ from nasd.studyfile.source import Source
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _QUANTITY = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,30}", re.ASCII)
 _BIGGEST = 2**63 - 1  # what a database column holds
 
 
@@ -26,8 +27,8 @@ def check_keys(source: Source) -> None:
         StudyFileError: an unknown key.
         NotBuiltYet: a feature of the design that this version lacks.
     """
-    for path, value in _keys(source.tables):
-        _check_built(source, path, value)
+    for path, _ in _keys(source.tables):
+        _check_built(source, path)
         _check_known(source, path)
 
 
@@ -42,24 +43,10 @@ def _keys(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]
             yield from _keys(member, (*path, index))
 
 
-def _check_built(source: Source, path: KeyPath, value: object) -> None:
+def _check_built(source: Source, path: KeyPath) -> None:
     for pattern, feature in known.NOT_BUILT.items():
         if known.matches(pattern, path):
             raise source.not_built(path, feature, known.INSTEAD.get(pattern, "Remove the key"))
-    for pattern, values in known.NOT_BUILT_VALUES.items():
-        if known.matches(pattern, path) and value in values:
-            raise source.not_built(path, None, known.INSTEAD.get(pattern, "Remove the limit"))
-    if known.matches(("objectives", known.ANY, "on"), path) and isinstance(value, list):
-        _check_kinds(source, path, value)
-    if known.matches(("limits", known.ANY, "on"), path) and isinstance(value, str):
-        _check_kinds(source, path, [value])
-
-
-def _check_kinds(source: Source, path: KeyPath, kinds: list[object]) -> None:
-    others = [kind for kind in kinds if isinstance(kind, str) and kind != LOCAL]
-    if others:
-        feature = f"device kinds other than this machine: {', '.join(others)}"
-        raise source.not_built(path, feature, f'Use "{LOCAL}", which is this machine, or leave `on` out')
 
 
 def _check_known(source: Source, path: KeyPath) -> None:
@@ -124,10 +111,12 @@ def check_values(source: Source, spec: StudySpec) -> None:
             raise source.error(path, f"is too big. The biggest whole number is {_BIGGEST}")
         if known.matches(("objectives", known.ANY, "on"), path):
             _check_list(source, path, value)
+            _check_kinds(source, path, value)
     for name, objective in spec.objectives.items():
         _check_objective(source, name, unit=objective.unit)
     for index, limit in enumerate(spec.limits):
-        _check_limit(source, index, of=limit.of, on=limit.on, is_own=spec.has_own_quantities)
+        own = spec.has_own_quantities
+        _check_limit(source, index, of=limit.of, on=limit.on, is_own=own, kinds=spec.device_kinds())
 
 
 def _check_list(source: Source, path: KeyPath, value: object) -> None:
@@ -139,6 +128,13 @@ def _check_list(source: Source, path: KeyPath, value: object) -> None:
             raise source.error(path, f"names {item} twice. Name each once")
 
 
+def _check_kinds(source: Source, path: KeyPath, kinds: object) -> None:
+    for kind in kinds if isinstance(kinds, list) else ():
+        if kind == ANYWHERE or not _KIND.fullmatch(str(kind)):
+            rule = f'a device kind is small letters, digits and -, beginning with a letter, and not "{ANYWHERE}"'
+            raise source.error(path, f'names "{kind}": {rule}. Rename it, here and where its workers start')
+
+
 def _check_objective(source: Source, name: str, *, unit: str | None) -> None:
     if not _QUANTITY.fullmatch(name):
         problem = "a quantity's name is small letters, digits and _, beginning with a letter"
@@ -147,9 +143,13 @@ def _check_objective(source: Source, name: str, *, unit: str | None) -> None:
         raise source.error(("objectives", name, "unit"), f'{name} is always in "{UNITS[name]}". Remove the key')
 
 
-def _check_limit(source: Source, index: int, *, of: str, on: str | None, is_own: bool) -> None:
+def _check_limit(source: Source, index: int, *, of: str, on: str | None, is_own: bool, kinds: Sequence[str]) -> None:
     path = ("limits", index, "of")
     if of not in SOURCES and not is_own:
         raise source.error(path, f"no such quantity; {known.choose(of, SOURCES, what='quantities')}")
     if on is not None and SOURCES.get(of) is not ValueSource.MEASURED:
         raise source.error(("limits", index, "on"), f"{of} does not depend on a device. Remove the key")
+    if on is not None and on not in kinds:
+        raise source.error(
+            ("limits", index, "on"), f"no objective is measured on it; {known.choose(on, kinds, what='device kinds')}"
+        )

@@ -26,8 +26,8 @@ from nasd.strategies.fresh import unproposed
 
 ADAPTER = "adapter 3"  # part of every peer's version: what changes here changes its proposals
 MOST_ASKS = 400  # in one proposal, before a library that repeats itself is helped out with a random network
-MOST_DUPLICATES = 4000  # in one run; from there on FEWEST_ASKS a proposal: every answer makes Optuna's next ask dearer,
-FEWEST_ASKS = 20  #       and a sampler that has settled on known networks would ask for minutes
+MOST_DUPLICATES = 800  # in one run; from there on FEWEST_ASKS a proposal: every answer makes Optuna's next ask dearer,
+FEWEST_ASKS = 10  #       and a sampler that has settled on known networks would ask for minutes
 LEARNS_FROM = frozenset({State.COMPLETED, State.PRUNED, State.INFEASIBLE})
 
 

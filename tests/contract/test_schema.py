@@ -19,6 +19,7 @@ from sqlmodel import SQLModel
 
 import migrations
 import nasd.store.tables
+import nasd.store.tables_fleet
 import nasd.store.tables_record  # noqa: F401 - registers its tables
 from nasd.domain.data import DataFacts
 from nasd.domain.ids import LOCAL
@@ -197,7 +198,7 @@ def test_studies_of_the_first_schema_are_still_read(first: Database):
         json.dumps(data),
     )
 
-    assert migrate.upgrade(first.admin, role_prefix="nasd") == ("0001", "0003")
+    assert migrate.upgrade(first.admin, role_prefix="nasd") == ("0001", migrate.known()[-1])
 
     found = PgStudies(first.controller).find("old")
     assert found is not None
@@ -220,7 +221,7 @@ def test_a_worker_of_the_first_protocol_is_refused(first: Database):
     """It could not read a new study's recipe: it would lease every trial and give each a failure."""
     migrate.upgrade(first.admin, role_prefix="nasd")
     info = {"protocol": 1, "name": "w", "host": "h", "device_kind": "local", "stages": ["run"], "studies": []}
-    with psycopg.connect(first.worker) as connection, pytest.raises(psycopg.Error, match="protocol 2, the worker 1"):
+    with psycopg.connect(first.worker) as connection, pytest.raises(psycopg.Error, match="protocol 3, the worker 1"):
         connection.execute("select nasd_api.register_v1(%s)", [json.dumps({**info, "facts": {}})])
 
     assert first.rows("select count(*) from nasd_core.worker") == [(0,)]

@@ -26,6 +26,7 @@ HEADINGS = {
     (): "Top level",
     ("objectives", known.ANY): "[objectives.NAME]",
     ("limits", known.ANY): "[[limits]]",
+    ("devices", known.ANY): "[devices.KIND]",
     ("scalar", known.ANY): "[scalar.NAME]",
     ("preference", known.ANY): "[preference.NAME]",
     ("space", "params", known.ANY): "[space.params.NAME]",

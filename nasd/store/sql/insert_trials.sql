@@ -18,10 +18,13 @@ with new as (
     from new order by number
     returning id, number
 ), queued as (
-    insert into nasd_core.evaluation (study_id, trial_id, stage, device_kind, priority, replicate, round, max_attempts)
-    select %(study)s, stored.id, e.stage, e.device_kind, e.priority, e.replicate, e.round, %(max_attempts)s
+    insert into nasd_core.evaluation (study_id, trial_id, stage, device_kind, priority, replicate, round, needs, needs_memory_mib,
+                                      awaits, max_attempts)
+    select %(study)s, stored.id, e.stage, e.device_kind, e.priority, e.replicate, e.round, e.needs,
+           e.needs_memory_mib, e.awaits, %(max_attempts)s
     from new join stored using (number),
-         jsonb_to_recordset(new.evaluations) as e (stage text, device_kind text, priority integer, replicate integer, round integer)
+         jsonb_to_recordset(new.evaluations) as e (stage text, device_kind text, priority integer, replicate integer, round integer,
+                                                needs text[], needs_memory_mib integer, awaits text)
     order by new.number, e.priority desc
 )
 insert into nasd_core.event (study_id, trial_id, kind, data)

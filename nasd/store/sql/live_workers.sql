@@ -1,2 +1,3 @@
 -- Workers that have not left. Whether they live is for the reader to judge: by `beats` standing still.
-select id, name, device_kind, stages, studies, beats, last_seen_at, packages from nasd_core.worker where state = 'live' order by id
+select id, name, device_kind, stages, studies, beats, last_seen_at, packages, offers, memory_mib
+from nasd_core.worker where state = 'live' order by id
