@@ -60,14 +60,15 @@ begin
 end $$;
 
 -- Gives a device a role of its own, whose first password is the secret of a token that ends with it. The same name again
--- makes the last token void, unless it was used. The role, and whether the device was known.
+-- makes the last token void, unless it was used. The role, and when its token ends.
 create function nasd_core.add_login(p_name text, p_kind text, p_verifier text, p_redis_password text, p_valid_s double precision)
-returns table (login_role text, was_known boolean)
+returns table (login_role text, ends_at timestamptz)
 language plpgsql security definer set search_path = nasd_core, pg_temp as $$
 declare
     l record;
-    ends timestamptz := clock_timestamp() + make_interval(secs => p_valid_s);
+    was_known boolean;
 begin
+    ends_at := clock_timestamp() + make_interval(secs => p_valid_s);
     perform nasd_core.require_verifier(p_verifier);
     if p_name !~ '^[a-z][a-z0-9-]{0,23}$' or p_kind !~ '^[a-z][a-z0-9-]{0,30}$' or p_kind = 'any' then
         raise exception 'device % of kind %: no such name or kind', p_name, p_kind using errcode = 'NA005';
@@ -79,16 +80,16 @@ begin
     end if;
     login_role := coalesce(l.role, '__PREFIX___device_' || p_name || '_' || left(md5(gen_random_uuid()::text), 6));
     if was_known then
-        update login set device_kind = p_kind, expires_at = ends, redis_password = p_redis_password where id = l.id;
+        update login set device_kind = p_kind, expires_at = ends_at, redis_password = p_redis_password where id = l.id;
     else
         execute format('create role %I nologin in role __PREFIX___worker', login_role);
         if not (select rolsuper from pg_roles where rolname = current_user) then
             execute format('grant %I to %I', login_role, current_user);  -- to end its sessions
         end if;
         insert into login (name, device_kind, role, expires_at, redis_password)
-        values (p_name, p_kind, login_role, ends, p_redis_password);
+        values (p_name, p_kind, login_role, ends_at, p_redis_password);
     end if;
-    execute format('alter role %I login password %L valid until %L', login_role, p_verifier, ends);
+    execute format('alter role %I login password %L valid until %L', login_role, p_verifier, ends_at);
     insert into event (kind, data) values ('device_added', jsonb_build_object('device', p_name, 'kind', p_kind, 'role', login_role));
     return next;
 end $$;
@@ -141,7 +142,7 @@ begin
     end if;
     update worker set is_revoked = true, state = 'left' where login = gone;
     execute format('revoke __PREFIX___worker from %I', gone);
-    execute format('alter role %I nologin password null', gone);
+    execute format('alter role %I nologin', gone);  -- its password stays, so that its workers are told why
     insert into event (kind, data) values ('device_revoked', jsonb_build_object('device', p_name, 'role', gone));
     return gone;
 end $$;

@@ -8,6 +8,11 @@ alter table nasd_core.evaluation add column is_required boolean default true not
 alter table nasd_core.worker add column offers text[] default '{}' not null;
 alter table nasd_core.worker add column memory_mib integer;
 
+-- Since which trial a device kind is served; empty: all kinds of the specification since the first. And what an operator
+-- wants measured on a kind, until the leader has queued it.
+alter table nasd_core.study add column joined jsonb default '{}' not null;
+alter table nasd_core.study add column wanted jsonb default '{}' not null;
+
 create table nasd_core.artifact (
     id bigint generated always as identity,
     study_id bigint not null,
@@ -26,7 +31,9 @@ create index artifact_by_hash on nasd_core.artifact (sha256);
 -- As nasd.domain.objective.value_name: a test holds the two against each other.
 create function nasd_core.value_name(p_name text, p_kind text) returns text
 language sql immutable parallel safe as $$
-    select case when p_kind <> 'local' and p_name in ('latency_ms', 'latency_p95_ms', 'peak_memory_bytes', 'energy_mj')
+    select case when p_kind <> 'local'
+                     and p_name in ('latency_ms', 'latency_p95_ms', 'latency_p95_low_ms', 'latency_p95_high_ms',
+                                    'peak_memory_bytes', 'energy_mj')
                 then p_name || '@' || p_kind else p_name end
 $$;
 
@@ -150,6 +157,23 @@ begin
       and exists (select from nasd_core.evaluation as other
                   where other.trial_id = e.trial_id and other.stage = 'measure' and other.device_kind <> e.device_kind
                     and other.round = 1 and other.is_required and other.state not in ('infeasible', 'failed', 'cancelled'));
+    -- a file that can't be made is missed by the kinds that await it alone
+    with lost as (
+        update nasd_core.evaluation as e set is_required = false
+        where e.trial_id = any (p_trials) and e.stage = 'export' and e.state in ('infeasible', 'failed') and e.is_required
+          and exists (select from nasd_core.evaluation as other
+                      where other.trial_id = e.trial_id and other.stage = 'measure' and other.awaits is null
+                        and other.round = 1 and other.is_required
+                        and other.state not in ('infeasible', 'failed', 'cancelled'))
+        returning e.trial_id, e.reason
+    ), missed as (
+        update nasd_core.evaluation as e set state = 'cancelled', is_required = false, finished_at = clock_timestamp(),
+            reason = 'no_artifact', message = 'its file could not be made: ' || coalesce(lost.reason, 'unknown')
+        from lost where e.trial_id = lost.trial_id and e.awaits is not null and e.state = 'queued'
+        returning e.study_id, e.trial_id, e.id, e.attempt
+    )
+    insert into nasd_core.event (study_id, trial_id, evaluation_id, attempt, kind, data)
+    select study_id, trial_id, id, attempt, 'cancelled', jsonb_build_object('why', 'no artifact') from missed;
     for settled in
         select e.trial_id, min(e.state) filter (where e.state = 'infeasible') as infeasible
         from nasd_core.evaluation as e join nasd_core.trial as t on t.id = e.trial_id
@@ -165,17 +189,28 @@ begin
         group by trial_id
     ), by_name as (
         select trial_id, nasd_core.value_name(name, device_kind) as name, min(unit) as unit, sum(n) as n,
-               case when name in ('latency_ms', 'latency_p95_ms') then min(value) else avg(value) end as value,
+               case when name = 'latency_ms' then min(value) else avg(value) end as value,
                case when count(*) > 1 then stddev_samp(value) else min(spread) end as spread
-        from nasd_core.measurement where trial_id = any (p_trials) and status = 'current'
+        from nasd_core.measurement where trial_id = any (p_trials) and status = 'current' and name <> 'latency_p95_ms'
         group by trial_id, measurement.name, nasd_core.value_name(name, device_kind)
+        union all  -- of a sustained run's p95 the newest, with the ends of its interval: they decide limits
+        select trial_id, nasd_core.value_name('latency_p95_' || p.of || 'ms', device_kind), unit, n, p.value, spread
+        from (select distinct on (trial_id, device_kind) trial_id, device_kind, unit, n, value, spread, conditions
+              from nasd_core.measurement
+              where trial_id = any (p_trials) and status = 'current' and name = 'latency_p95_ms'
+              order by trial_id, device_kind, id desc) as newest
+        cross join lateral (values ('', newest.value), ('low_', (newest.conditions ->> 'low')::double precision),
+                                   ('high_', (newest.conditions ->> 'high')::double precision)) as p (of, value)
+        where p.value is not null
     ), derived as (
         select trial_id, jsonb_object_agg(name, jsonb_build_object('value', value, 'unit', unit, 'spread', spread, 'n', n)) as values
         from by_name group by trial_id
     ), fresh as (
         select t.id, t.study_id, t.values as old, t.state in ('queued', 'running') as was_open, f.state,
                f.state not in ('queued', 'running') as is_final,
-               t.values || coalesce(d.values, '{}') as values  -- exact counts have no measurement row: keep them
+               -- exact counts have no measurement row: keep them; an end that the newest interval lacks is unknown again
+               (t.values - array(select name from jsonb_object_keys(t.values) as name where name like 'latency\_p95\_%'))
+                   || coalesce(d.values, '{}') as values
         from nasd_core.trial as t join folded as f on f.trial_id = t.id left join derived as d on d.trial_id = t.id
         where t.id = any (p_trials)
     ), moved as (

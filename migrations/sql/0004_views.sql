@@ -50,7 +50,7 @@ select
             where f.study_id = t.study_id and f.device_kind = k.device_kind and f.trial_id = t.id and f.left_seq is null)
         as on_front,
     case when t.operator = 'baseline' then t.notes ->> 'name' end as baseline,
-    t.architecture -> 'genes' as architecture
+    t.architecture -> 'genes' as architecture, t.values as objectives
 from nasd_core.study as s
 cross join lateral (
     select kind as device_kind, nasd_core.value_name('latency_ms', kind) as latency
@@ -68,3 +68,106 @@ left join lateral (  -- one round that came to something says more than a later 
 ) as m on true;
 
 grant select on nasd.artifacts, nasd.device_trials to __PREFIX___controller, __PREFIX___reader;
+
+-- A span in its largest whole unit: `40 s`, `12 min`, `3 h`, `2 d`. As nasd.controller.stall.ago.
+create function nasd_core.ago(p_span interval) returns text
+language sql stable strict as $$
+    select case when s >= 86400 then floor(s / 86400) || ' d' when s >= 3600 then floor(s / 3600) || ' h'
+                when s >= 60 then floor(s / 60) || ' min' else floor(s) || ' s' end
+    from (select greatest(0, extract(epoch from p_span)) as s) as span
+$$;
+
+-- What queued evaluations of a study wait for that is not there, in words; null where live workers can take all of them.
+-- As nasd.controller.stall: a test holds the two against each other.
+create function nasd_core.stall_of(p_study bigint) returns text
+language sql stable security definer set search_path = nasd_core, pg_temp as $$
+    with waiting as (
+        select e.stage, e.device_kind, e.needs, max(e.needs_memory_mib) as mib, count(*) as n,
+               case when a.trial_id is null then e.awaits end as lacks, s.name, s.packages
+        from nasd_core.evaluation as e
+        join nasd_core.study as s on s.id = e.study_id
+        left join nasd_core.artifact as a on a.trial_id = e.trial_id and a.format = e.awaits
+        where e.study_id = p_study and e.state = 'queued' and e.not_before <= clock_timestamp()
+        group by e.stage, e.device_kind, e.needs, lacks, s.name, s.packages
+    ), live as (
+        select * from nasd_core.worker
+        where state = 'live' and last_seen_at > clock_timestamp() - interval '30 seconds'
+    ), judged as (
+        select w.*, k.*, f.makes_files,
+               case w.device_kind when 'any' then 'a worker' else 'a worker on ' || w.device_kind end as somebody,
+               (select word from unnest(w.needs) with ordinality as needed (word, place)
+                where not word = any (coalesce(k.offered, '{}')) order by word <> 'energy', place limit 1) as lacking
+        from waiting as w
+        cross join lateral (select coalesce(bool_or('torch' = any (offers) and 'export' = any (stages)), false) as makes_files
+                            from live) as f
+        cross join lateral (
+            select count(*) as n_of_kind,
+                   count(*) filter (where w.stage = any (l.stages)) as n_able,
+                   count(*) filter (where w.stage = any (l.stages) and (l.studies = '{}' or w.name = any (l.studies))) as n_serving,
+                   count(*) filter (where w.stage = any (l.stages) and (l.studies = '{}' or w.name = any (l.studies))
+                                    and w.packages <@ l.packages) as n_allowed,
+                   coalesce(bool_or(w.stage = any (l.stages) and (l.studies = '{}' or w.name = any (l.studies))
+                                    and w.packages <@ l.packages and w.needs <@ l.offers
+                                    and (l.memory_mib is null or w.mib <= l.memory_mib)), false) as is_served,
+                   (select array_agg(distinct word) from live as o, unnest(o.offers) as word
+                    where w.device_kind in (o.device_kind, 'any') and w.stage = any (o.stages)
+                      and (o.studies = '{}' or w.name = any (o.studies)) and w.packages <@ o.packages) as offered
+            from live as l where w.device_kind in (l.device_kind, 'any')
+        ) as k
+    ), told as (
+        select n, case
+            when lacks is not null then
+                case when not makes_files then format('an export to %s for %s, which no worker makes', lacks, device_kind) end
+            when is_served then null
+            when n_of_kind = 0 then format('%s, %s', device_kind, coalesce(
+                'last seen ' || nasd_core.ago(clock_timestamp() - (
+                    select max(d.last_seen_at) from nasd_core.device as d where d.device_kind = judged.device_kind)) || ' ago',
+                'never seen; start one: nasd worker'))
+            when n_able = 0 then format('%s that can %s', somebody, stage)
+            when n_serving = 0 then format('%s that serves %s', somebody, name)
+            when n_allowed = 0 then
+                format('%s that may run its code: nasd worker --allow %s', somebody, array_to_string(packages, ' --allow '))
+            when device_kind = 'any' then format('a worker that can %s', stage) || coalesce(
+                ' with ' || nullif(array_to_string(
+                    array_remove(needs, 'torch') || case when mib > 0 then array[mib || ' MiB of memory'] end, ' and '), ''), '')
+            when lacking = 'energy' then format('an energy meter on %s: its workers have none', device_kind)
+            when lacking is not null then format('%s on %s: its workers don''t offer it', lacking, device_kind)
+            else format('%s MiB of memory on %s: its workers have less', mib, device_kind)
+        end as what
+        from judged
+    )
+    select string_agg(reason, '; ' order by reason collate "C")
+    from (select sum(n) || case sum(n) when 1 then ' evaluation waits for ' else ' evaluations wait for ' end || what as reason
+          from told where what is not null group by what) as reasons
+$$;
+
+create or replace view nasd.studies as
+select
+    s.name as study, s.state,
+    case
+        when s.state = 'running' and w.open > 0 and w.live = 0 then
+            format('stalled: %s evaluations wait, no worker is alive', w.open)
+        when s.state = 'running' and w.open > 0 then 'stalled: ' || nasd_core.stall_of(s.id)
+    end as stall,
+    s.strategy, s.strategy_version, s.seed, s.trials_budget, s.time_budget_s, s.n_trials,
+    c.charged as n_charged, c.completed as n_completed, c.running as n_running, c.queued as n_queued, c.failed as n_failed,
+    c.infeasible as n_infeasible, c.pruned as n_pruned, c.cancelled as n_cancelled,
+    s.used_s, s.learned_seq, s.spec, s.data, s.state_reason, s.created_at, s.started_at, s.finished_at
+from nasd_core.study as s
+cross join lateral (
+    select count(*) filter (where state not in ('failed', 'cancelled')) as charged,
+           count(*) filter (where state = 'completed') as completed,
+           count(*) filter (where state = 'running') as running,
+           count(*) filter (where state = 'queued') as queued,
+           count(*) filter (where state = 'failed') as failed,
+           count(*) filter (where state = 'infeasible') as infeasible,
+           count(*) filter (where state = 'pruned') as pruned,
+           count(*) filter (where state = 'cancelled') as cancelled
+    from nasd_core.trial where study_id = s.id
+) as c
+cross join lateral (
+    select (select count(*) from nasd_core.evaluation as e where e.study_id = s.id and e.state in ('queued', 'running')) as open,
+           (select count(*) from nasd_core.worker as k
+            where k.state = 'live' and k.last_seen_at > clock_timestamp() - interval '30 seconds'
+              and (k.studies = '{}' or s.name = any (k.studies))) as live
+) as w;

@@ -31,20 +31,34 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="services")
 
 
-def up(home: _Home = None) -> None:
+def up(
+    home: _Home = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS[:PORT]", help="Be reached from other machines too, encrypted; remembered."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="How other machines call this one; may be repeated."),
+    ] = None,
+    no_listen: Annotated[bool, typer.Option("--no-listen", help="Be reached from this machine alone again.")] = False,
+) -> None:
     """Start the embedded pair and keep it, whether something uses it or not, until `nasd services down`.
 
-    Not needed for a search: `nasd run` starts the pair itself, and the pair leaves with its last user.
+    Not needed for a search: `nasd run` starts the pair itself, and the pair leaves with its last user. With --listen
+    devices can join from other machines: one port, TLS with a certificate of its own, added devices alone.
 
     \b
     Example:
         nasd services up
+        nasd services up --listen 0.0.0.0            then: nasd device add NAME --kind KIND
+        nasd services up --listen 192.168.1.2:7432
         nasd services status
     """
     from nasd.app.endpoints import is_external
     from nasd.config import read_settings
     from nasd.errors import UserError
-    from nasd.services import default_home
+    from nasd.services import default_home, stop_listening
     from nasd.services import up as keep
 
     settings = read_settings()
@@ -53,8 +67,14 @@ def up(home: _Home = None) -> None:
             "NASD_DATABASE_URL and NASD_REDIS_URL are set, so nothing embedded is used: unset them or give --home"
         )
     place = home or settings.home or default_home(Path.cwd())
-    keep(place, role_prefix=settings.role_prefix)
+    if no_listen:
+        if listen is not None:
+            raise UserError("--listen and --no-listen contradict each other: give one of them")
+        stop_listening(place)
+    found = keep(place, role_prefix=settings.role_prefix, listen=listen, names=tuple(name or ()))
     print(f"Postgres and Valkey run in {place} and stay until `nasd services down`")
+    if found is not None:
+        print(f"other machines reach them at {found.names[0]}, port {found.port}: nasd device add NAME --kind KIND")
 
 
 def down(
@@ -116,6 +136,7 @@ def _text(found: ServicesStatus) -> str:
             f"postgres  {found.postgres_version}, {_pid(found.postgres_pid)}, {found.postgres_bytes / 2**20:.1f} MiB",
             f"valkey    {found.valkey_version}, {_pid(found.valkey_pid)}, {found.valkey_bytes / 2**20:.1f} MiB",
             f"owner     {_pid(found.owner_pid)}",
+            *((f"tls       {found.listening}, {_pid(found.terminator_pid)}",) if found.listening else ()),
             f"clients   {clients if found.is_running else 'none'}",
             *(f"log       {log}" for log in found.logs),
         )

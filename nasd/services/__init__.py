@@ -11,18 +11,27 @@ them; the owner leaves when it can take that lock for itself. See docs/services.
 
 from nasd.services.binaries import locate as locate_binaries
 from nasd.services.client import DatabaseRole, RedisRole, Services, attach
-from nasd.services.control import ServicesStatus, down, status, up
+from nasd.services.control import ServicesStatus, be_called, down, status, stop_listening, up
 from nasd.services.home import default_home
+from nasd.services.listening import Listening, authority_of, listening_of, publish_artifacts
+from nasd.services.postgres import DATABASE
 
 __all__ = [
+    "DATABASE",
     "DatabaseRole",
+    "Listening",
     "RedisRole",
     "Services",
     "ServicesStatus",
     "attach",
+    "authority_of",
+    "be_called",
     "default_home",
     "down",
+    "listening_of",
     "locate_binaries",
+    "publish_artifacts",
     "status",
+    "stop_listening",
     "up",
 ]

@@ -66,6 +66,18 @@ class Services:
         names = [f"{self.role_prefix}_{role}" for role in passwords.DATABASE_ROLES]
         return {name: passwords.read(Home(self.home), name) for name in names}
 
+    def keep_redis_user(self, name: str, line: str | None) -> None:
+        """Let a user of Valkey outlive its restarts: its line of an access list; None: no longer."""
+        folder = valkey.devices(Home(self.home))
+        folder.mkdir(mode=0o700, exist_ok=True)
+        kept = folder / f"{name}.acl"
+        if line is None:
+            kept.unlink(missing_ok=True)
+            return
+        part = folder / f".{name}"
+        part.write_text(line + "\n")
+        part.replace(kept)
+
     def revive(self, *, timeout_s: float = TIMEOUT_S) -> None:
         """Start the pair again where its owner was killed; returns when both servers answer. Costs 5 ms otherwise.
 

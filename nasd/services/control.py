@@ -8,18 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nasd.errors import Unavailable
+from nasd.services import listening
 from nasd.services.binaries import Binaries, locate
 from nasd.services.client import attach
+from nasd.services.doorkeeper import is_listening
 from nasd.services.home import Home, require_own
+from nasd.services.listening import Listening
 from nasd.services.locks import holders, is_locked, open_lock, read_pid, try_lock
 from nasd.services.process import command_of
 from nasd.services.state import Phase, read_state
 
 _DOWN_LIMIT_S = 40.0  # the owner itself insists with SIGKILL before that
+_LISTEN_LIMIT_S = 20.0
 _POLL_S = 0.02
 
 
@@ -37,15 +41,54 @@ class ServicesStatus:
     client_pids: tuple[int, ...]  # who keeps it; always empty where the kernel does not tell (not Linux)
     postgres_version: str
     valkey_version: str
+    terminator_pid: int | None
+    listening: str | None  # HOST:PORT for other machines
     postgres_bytes: int  # on disk
     valkey_bytes: int
     logs: tuple[Path, ...]
 
 
-def up(home: Path, *, role_prefix: str = "nasd") -> None:
-    """Start the pair and let it stay, clients or not, until `down` (or the machine) ends it."""
+def up(
+    home: Path, *, role_prefix: str = "nasd", listen: str | None = None, names: tuple[str, ...] = ()
+) -> Listening | None:
+    """Start the pair and let it stay, clients or not, until `down` (or the machine) ends it.
+
+    Args:
+        home: its folder.
+        role_prefix: of the database's roles.
+        listen: be reached from other machines too, at `ADDRESS[:PORT]`; this is remembered.
+        names: how other machines shall call this one.
+
+    Returns:
+        Where it can be reached; None: on this machine alone.
+
+    Raises:
+        UserError, Unavailable: as `attach`; nothing can listen there.
+    """
     with attach(home, role_prefix=role_prefix) as services:
-        (services.home / "keep").touch(mode=0o600)
+        place = Home(services.home)
+        if listen is not None:
+            _listen(place, listening.arranged(listen, names, listening.read(place)))
+        (place / "keep").touch(mode=0o600)
+        return listening.read(place)
+
+
+def be_called(home: Path, name: str) -> None:
+    """Let other machines call this one by a further name; its certificate is renewed.
+
+    Raises:
+        Unavailable: it can't be reached by any.
+    """
+    place = Home.at(home)
+    arranged = listening.read(place)
+    if arranged is None:
+        raise Unavailable(f"the pair of {place.path} is reached from this machine alone")
+    _listen(place, replace(arranged, names=(*arranged.names, name)))
+
+
+def stop_listening(home: Path) -> None:
+    """Be reached from this machine alone again; open connections of others end."""
+    listening.write(Home.at(home), None)
 
 
 def down(home: Path, *, force: bool = False) -> bool:
@@ -84,7 +127,7 @@ def status(home: Path) -> ServicesStatus:
     require_own(place.path)
     is_running = is_locked(place / "owner.lock")
     state = read_state(place) if is_running else None
-    binaries = locate()
+    binaries, arranged = locate(), listening.read(place)
     return ServicesStatus(
         home=place.path,
         is_running=is_running,
@@ -93,12 +136,34 @@ def status(home: Path) -> ServicesStatus:
         owner_pid=read_pid(place / "owner.lock") if is_running else None,
         postgres_pid=state.postgres_pid if state else None,
         valkey_pid=state.valkey_pid if state else None,
+        terminator_pid=state.terminator_pid if state else None,
+        listening=None if arranged is None else f"{arranged.host}:{arranged.port}",
         client_pids=holders(place / "clients.lock", shared=True),
         **_versions(binaries),
         postgres_bytes=_size(place / "postgres"),
         valkey_bytes=_size(place / "valkey"),
-        logs=(place.services_log, place.log("postgres"), place.log("valkey")),
+        logs=(
+            place.services_log,
+            *(place.log(name) for name in ("postgres", "valkey", *(("tls",) if arranged else ()))),
+        ),
     )
+
+
+def _listen(place: Home, arranged: Listening) -> None:
+    """Arrange it and wait until the owner has brought it about."""
+    try:
+        from nasd.services import certificates
+    except ImportError as error:
+        raise Unavailable(
+            "listening for other machines needs the package cryptography: pip install nasd[embedded]"
+        ) from error
+    certificates.issue(place, arranged.names)
+    listening.write(place, arranged)
+    deadline = time.monotonic() + _LISTEN_LIMIT_S
+    while (state := read_state(place)) is None or state.terminator_pid is None or not is_listening(arranged):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"nothing listens on {arranged.host}, port {arranged.port}: see {place.log('tls')}")
+        time.sleep(_POLL_S)
 
 
 def _end_owner(place: Home) -> bool:
@@ -121,14 +186,14 @@ def _end_owner(place: Home) -> bool:
 def _end_orphans(place: Home) -> None:
     """Wait for servers whose owner was killed; where the system did not end them with it (not Linux), ask them."""
     deadline = time.monotonic() + _DOWN_LIMIT_S
-    for name in ("postgres", "valkey"):
+    for name in ("tls", "postgres", "valkey"):
         lock, asked = place / f"{name}.lock", False
         while is_locked(lock):
             pid = read_pid(lock)
-            if not asked and pid is not None and str(place / name) in command_of(pid):
+            if not asked and pid is not None and str(place / name if name != "tls" else place.path) in command_of(pid):
                 asked = True
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGINT)  # Postgres: fast shutdown; Valkey: as SIGTERM
+                    os.kill(pid, signal.SIGINT)  # Postgres: fast shutdown; the others: as SIGTERM
             if time.monotonic() > deadline:
                 raise Unavailable(f"{name} (pid {pid}) does not end; see {place.log(name)}")
             time.sleep(_POLL_S)

@@ -22,6 +22,7 @@ from typing import NoReturn
 from nasd.errors import NasdError, Unavailable
 from nasd.services import postgres, valkey
 from nasd.services.binaries import locate_for
+from nasd.services.doorkeeper import Doorkeeper
 from nasd.services.home import Home, make_server_folder, server_account
 from nasd.services.locks import open_lock, try_lock, unlock, write_pid
 from nasd.services.process import Server
@@ -44,6 +45,7 @@ class Owner:
         self._clients_fd = open_lock(home / "clients.lock")
         self._wake = _Wake()
         self._servers: dict[str, Server] = {}
+        self._door = Doorkeeper(home)
         self._published: OwnerState | None = None
         self._started = time.monotonic()
         self._had_client = False
@@ -62,6 +64,7 @@ class Owner:
                 for server in self._servers.values():
                     server.tick(time.monotonic())
                     self._give_up_if_hopeless(server)
+                self._door.tick(time.monotonic())
                 self._publish()
                 self._wake.wait(POLL_S if self._is_ready() else _START_POLL_S)
         except NasdError as error:
@@ -74,7 +77,7 @@ class Owner:
 
     def _prepare(self) -> None:
         home, account = self._home, server_account()
-        for name in ("postgres", "valkey"):
+        for name in ("postgres", "valkey", "tls"):
             _rotate(home.log(name))
         binaries = locate_for(account, home)
         for folder in (home.run_dir(), home / "valkey"):
@@ -129,15 +132,20 @@ class Owner:
         pids = {name: server.pid for name, server in self._servers.items()}
         phase = Phase.READY if self._is_ready() else Phase.STARTING
         state = OwnerState(
-            phase=phase, owner_pid=os.getpid(), postgres_pid=pids.get("postgres"), valkey_pid=pids.get("valkey")
+            phase=phase,
+            owner_pid=os.getpid(),
+            postgres_pid=pids.get("postgres"),
+            valkey_pid=pids.get("valkey"),
+            terminator_pid=self._door.pid,
         )
         if state != self._published:
             write_state(self._home, state)
             self._published = state
 
     def _stop_servers(self) -> None:
+        servers = [*self._door.servers(), *self._servers.values()]
         for step, limit_s in enumerate(_STOP_STEPS_S):
-            asked = [server for server in self._servers.values() if server.ask_to_stop(step)]
+            asked = [server for server in servers if server.ask_to_stop(step)]
             deadline = time.monotonic() + limit_s
             while not all(server.has_stopped() for server in asked) and time.monotonic() < deadline:
                 self._wake.wait(_START_POLL_S)

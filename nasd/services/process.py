@@ -13,8 +13,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -41,6 +41,7 @@ class Program:
     stop_signals: tuple[signal.Signals, ...]  # polite first; SIGKILL follows by itself
     clear_stale: Callable[[], None]  # removes what a killed server left; called when nothing of it lives
     answers: Callable[[int], bool]  # given its pid
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside what every server gets
 
 
 def launch(
@@ -52,6 +53,7 @@ def launch(
     cwd: Path,
     lock_fd: int | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child that gets death_signal when we die, by whatever cause (Linux; elsewhere the lock file's pid helps).
 
@@ -75,7 +77,7 @@ def launch(
         stdout=log,
         stderr=log,
         cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **(environment or {})},
         start_new_session=True,
         umask=0o077,
         pass_fds=() if lock_fd is None else (lock_fd,),
@@ -157,6 +159,7 @@ class Server:
                     log=log,
                     cwd=self.program.folder,
                     lock_fd=lock_fd,
+                    environment=self.program.environment,
                 )
             self._started = now
         finally:

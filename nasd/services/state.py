@@ -26,6 +26,7 @@ class OwnerState:
     owner_pid: int
     postgres_pid: int | None = None
     valkey_pid: int | None = None
+    terminator_pid: int | None = None  # set while it listens for other machines
     error: str | None = None
 
 

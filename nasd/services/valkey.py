@@ -29,10 +29,14 @@ def secret_name(role: str) -> str:
     return f"valkey_{role}"
 
 
+def devices(home: Home) -> Path:
+    """Where the lines of users lie that added devices have; only hashes of their passwords are in them."""
+    return home / "secrets" / "devices"
+
+
 def program(home: Home, binaries: Binaries, account: Account | None) -> Program:
     """How to run it."""
     data, run_dir, users = home / "valkey", home.run_dir(), home / "etc" / "valkey-users.acl"
-    write_for_server(users, _access_list(home), account)
     password = passwords.read_or_make(home, secret_name("controller"))
     settings = {
         "port": "0",
@@ -47,6 +51,7 @@ def program(home: Home, binaries: Binaries, account: Account | None) -> Program:
         "set-proc-title": "no",  # the command line then keeps the folder that says whose it is
         "maxmemory-policy": "noeviction",
     }
+
     argv = [str(binaries.valkey_server)]
     for name, value in settings.items():
         argv += [f"--{name}", value]
@@ -58,9 +63,14 @@ def program(home: Home, binaries: Binaries, account: Account | None) -> Program:
         folder=data,
         account=account,
         stop_signals=(signal.SIGTERM,),
-        clear_stale=lambda: (run_dir / SOCKET_NAME).unlink(missing_ok=True),
+        clear_stale=lambda: _before_start(home, users, account),
         answers=lambda _pid: is_answering(run_dir, password),
     )
+
+
+def _before_start(home: Home, users: Path, account: Account | None) -> None:
+    (home.run_dir() / SOCKET_NAME).unlink(missing_ok=True)
+    write_for_server(users, _access_list(home), account)  # devices may have come and gone since the last start
 
 
 def is_answering(run_dir: Path, password: str) -> bool:
@@ -81,4 +91,5 @@ def _access_list(home: Home) -> str:
     for role in passwords.REDIS_ROLES:
         digest = hashlib.sha256(passwords.read_or_make(home, secret_name(role)).encode()).hexdigest()
         lines.append(f"user {role} on #{digest} {_RULES[role]}")
+    lines += (path.read_text().strip() for path in sorted(devices(home).glob("*.acl")))
     return "\n".join(lines) + "\n"

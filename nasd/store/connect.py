@@ -20,6 +20,9 @@ T = TypeVar("T")
 DEPOSED = "NA002"
 UNKNOWN_WORKER = "NA001"
 OTHER_PROTOCOL = "NA004"
+WRONG_KIND = "NA007"
+JOINED_ALREADY = "NA008"  # or too late for it
+_NOT_LET_IN = "is not permitted to log in"  # what libpq hands on of sqlstate 28000 is this sentence
 
 # A session that idles in a transaction is ended by the server: a paused controller must not hold its share lock on the
 # leader row for ever. Sequential scans are off because statements are prepared once: on a study that has just begun the
@@ -42,6 +45,7 @@ def open_connection(url: str, *, purpose: str) -> Connection:
 
     Raises:
         DatabaseAway: nothing answers at `url`, or it refuses.
+        Unavailable: the login was taken away for good.
     """
     try:
         return psycopg.connect(
@@ -56,6 +60,10 @@ def open_connection(url: str, *, purpose: str) -> Connection:
             prepare_threshold=1,
         )
     except psycopg.Error as error:
+        if _NOT_LET_IN in str(error):
+            raise Unavailable(
+                "the database lets this login in no longer: it was revoked. Have the device added again"
+            ) from error
         raise DatabaseAway(_first_line(error)) from error
 
 
@@ -69,7 +77,7 @@ def translated() -> Iterator[None]:
     except psycopg.Error as error:
         if error.sqlstate == DEPOSED:
             raise Deposed(-1) from error
-        if error.sqlstate in (UNKNOWN_WORKER, OTHER_PROTOCOL):
+        if error.sqlstate in (UNKNOWN_WORKER, OTHER_PROTOCOL, WRONG_KIND):
             hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
             raise Unavailable(f"the database refused this worker: {_first_line(error)}{hint}") from error
         raise

@@ -46,6 +46,8 @@ def study_row(step: Step, *, max_attempts: int) -> Row:
         "n_trials": len(step.trials),
         "used_s": step.used_s,
         "reference": json.dumps(dict(step.reference)),
+        "joined": json.dumps(dict(step.joined)),
+        "granted": list(step.granted),
         "strategy_version": step.strategy_version,
         "state": None if step.state is None else str(step.state[0]),
         "state_reason": None if step.state is None else step.state[1],
@@ -75,6 +77,7 @@ def _evaluation(new: NewEvaluation) -> Row:
         "needs": list(new.needs),
         "needs_memory_mib": new.needs_memory_mib,
         "awaits": new.awaits,
+        "is_required": new.is_required,
     }
 
 

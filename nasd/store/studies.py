@@ -10,18 +10,18 @@ from dataclasses import asdict
 
 from nasd.domain.architecture import canonical_json
 from nasd.domain.data import DataFacts
-from nasd.domain.ids import StudyId
+from nasd.domain.ids import DeviceKind, StudyId
 from nasd.domain.study import StudySpec
 from nasd.errors import Unavailable, UserError
-from nasd.ports.trials import Study, StudyState
+from nasd.ports.trials import Study, StudyState, Wanted
 from nasd.store import migrate
 from nasd.store.connect import Connection, DatabaseAway, open_connection, translated
 from nasd.store.trials import study_of
 from nasd.store.views import n_controllers
-from nasd.studyfile import spec_to_json
+from nasd.studyfile import spec_from_json, spec_to_json
 from nasd.usercode import packages_of
 
-_COLUMNS = "id, name, spec, data, state, used_s, strategy_version, reference"
+_COLUMNS = "id, name, spec, data, state, used_s, strategy_version, reference, joined, wanted"
 
 
 class PgStudies:
@@ -84,29 +84,52 @@ class PgStudies:
         return StudyId(row[0])
 
     def go_on(self, study: StudyId, spec: StudySpec, *, why: str) -> None:
-        """Take over a changed budget and set the study RUNNING again, where admission has not ended for good."""
+        """Take over a changed budget and new device kinds, and set the study RUNNING again.
+
+        It stays COMPLETED where admission has ended for good and no kind is new; what completed is measured on each new
+        one.
+        """
         with self._connected() as connection, connection.transaction():
             row = connection.execute(
                 "select spec, state, (select count(*) from nasd_core.trial as t where t.study_id = s.id "
-                "and t.state not in ('failed', 'cancelled')), used_s, state_reason "
+                "and t.state not in ('failed', 'cancelled')), used_s, state_reason, joined "
                 "from nasd_core.study as s where id = %s for update",
                 [study],
             ).fetchone()
             assert row is not None
-            stored, state, charged, used_s, reason = row
-            fresh = spec_to_json(spec)
+            stored, state, charged, used_s, reason, joined = row
             has_budget = (spec.budget.trials is None or charged < spec.budget.trials) and (
                 spec.budget.time_s is None or used_s < spec.budget.time_s
             )
-            if fresh != stored:
-                connection.execute(
-                    "update nasd_core.study set spec = %s, trials_budget = %s, time_budget_s = %s where id = %s",
-                    [json.dumps(fresh), spec.budget.trials, spec.budget.time_s, study],
-                )
-                _event(connection, study, "study_changed", {"budget": asdict(spec.budget)})
+            added = _take_over(connection, study, spec, spec_from_json(stored), joined=joined)
+            _want(connection, study, dict.fromkeys(added, Wanted.ALL))
             is_over = state == StudyState.COMPLETED and (not has_budget or str(reason).startswith("the space"))
-            if state != StudyState.RUNNING and not is_over:
+            if state != StudyState.RUNNING and (added or not is_over):
                 self._set(connection, study, StudyState.RUNNING, why)
+
+    def measure(self, name: str, spec: StudySpec, kind: DeviceKind, which: Wanted) -> None:
+        """Ask the leader to have trials measured on `kind`, which `spec` has; a COMPLETED study runs until they are.
+
+        Raises:
+            UserError: there is no such study, or it is stopped.
+        """
+        study = self._named(name)
+        if study.state is StudyState.STOPPED:
+            raise UserError(
+                f'study "{name}" is stopped and nothing of it is measured. Take it up first: nasd resume {name}'
+            )
+        with self._connected() as connection, connection.transaction():
+            row = connection.execute(
+                "select spec, state, joined from nasd_core.study where id = %s for update", [study.id]
+            ).fetchone()
+            assert row is not None
+            stored, state, joined = row
+            _take_over(connection, study.id, spec, spec_from_json(stored), joined=joined)
+            _want(connection, study.id, {kind: which})
+            if state == StudyState.COMPLETED:
+                self._set(connection, study.id, StudyState.RUNNING, f"to be measured on {kind}")
+            else:
+                connection.execute("select pg_notify('nasd_learn', 'measure')")
 
     def pause(self, name: str, why: str = "by an operator") -> None:
         """No new trials; what is in flight goes on and is learned."""
@@ -157,6 +180,41 @@ class PgStudies:
         )
         _event(connection, study, f"study_{state}", {"why": why})
         connection.execute("select pg_notify('nasd_learn', %s)", [str(study)])
+
+
+def _take_over(
+    connection: Connection, study: StudyId, spec: StudySpec, old: StudySpec, *, joined: Mapping[str, int]
+) -> tuple[DeviceKind, ...]:
+    """Store a changed specification; the device kinds that are new in it. The caller holds the study's row.
+
+    Which trial they join with is the leader's to say: until then they are in `spec` and not in `joined`.
+    """
+    known = old.device_kinds()
+    added = tuple(kind for kind in spec.device_kinds() if kind not in known)
+    if spec != old:
+        connection.execute(
+            "update nasd_core.study set spec = %s, trials_budget = %s, time_budget_s = %s, joined = %s where id = %s",
+            [
+                json.dumps(spec_to_json(spec)),
+                spec.budget.trials,
+                spec.budget.time_s,
+                json.dumps((joined or dict.fromkeys(known, 0)) if added else joined),
+                study,
+            ],
+        )
+        data: dict[str, object] = {"budget": asdict(spec.budget)}
+        _event(connection, study, "study_changed", data | ({"device_kinds": list(added)} if added else {}))
+    return added
+
+
+def _want(connection: Connection, study: StudyId, wanted: Mapping[DeviceKind, Wanted]) -> None:
+    """What the leader is to have measured; all trials where that was asked for before."""
+    for kind, which in wanted.items():
+        connection.execute(
+            "update nasd_core.study set wanted = wanted || jsonb_build_object(%(kind)s::text, "
+            "case when wanted ->> %(kind)s = 'all' then 'all' else %(which)s end) where id = %(study)s",
+            {"kind": kind, "which": str(which), "study": study},
+        )
 
 
 def recipe_hash(spec: StudySpec) -> str:

@@ -98,6 +98,8 @@ class Study(SQLModel, table=True):
     strategy: str = Field(sa_column=_c(Text))
     strategy_version: str | None = Field(sa_column=_c(Text, null=True))
     reference: Any = Field(sa_column=_c(JSONB, default="'{}'"))
+    joined: Any = Field(sa_column=_c(JSONB, default="'{}'"))
+    wanted: Any = Field(sa_column=_c(JSONB, default="'{}'"))
     trials_budget: int | None = Field(sa_column=_c(Integer, null=True))
     time_budget_s: float | None = Field(sa_column=_c(Double, null=True))
     used_s: float = Field(sa_column=_c(Double, default="0"))

@@ -19,6 +19,7 @@ from nasd.ports.trials import (
     StoredTrial,
     Study,
     StudyState,
+    Wanted,
 )
 from nasd.store.connect import Connection, Reconnecting, statement
 from nasd.store.step_rows import step_rows, study_row
@@ -104,8 +105,8 @@ class PgTrialStore:
             killpoint("store.expire.before_commit")
         return bool(row and row[0])
 
-    def queued(self) -> Mapping[DeviceKind, int]:
-        rows = self._database.do(lambda c: c.execute(statement("queued")).fetchall())
+    def n_open(self, study: StudyId) -> Mapping[DeviceKind, int]:
+        rows = self._database.do(lambda c: c.execute(statement("open_evaluations"), {"study": study}).fetchall())
         return {DeviceKind(kind): n for kind, n in rows}
 
     def workers(self) -> Sequence[LiveWorker]:
@@ -166,11 +167,13 @@ def _fact(row: tuple[object, ...]) -> Fact:
 
 def study_of(row: tuple[object, ...]) -> Study:
     """A study from the columns of `studies_open.sql`."""
-    id_, name, spec, data, state, used_s, strategy_version, reference = row
+    id_, name, spec, data, state, used_s, strategy_version, reference, joined, wanted = row
     assert isinstance(id_, int)
     assert isinstance(spec, Mapping)
     assert isinstance(used_s, float)
     assert isinstance(reference, Mapping)
+    assert isinstance(joined, Mapping)
+    assert isinstance(wanted, Mapping)
     return Study(
         id=StudyId(id_),
         name=str(name),
@@ -180,6 +183,8 @@ def study_of(row: tuple[object, ...]) -> Study:
         used_s=used_s,
         strategy_version=None if strategy_version is None else str(strategy_version),
         reference=reference,
+        joined=joined,
+        wanted={kind: Wanted(which) for kind, which in wanted.items()},
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from nasd.domain.ids import LOCAL
+from nasd.domain.ids import LOCAL, DeviceKind
 from nasd.domain.measurement import unit_of
+from nasd.domain.objective import SOURCES, Source, value_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,20 @@ class ObjectiveColumn:
     unit: str
     is_maximised: bool
     on: tuple[str, ...]
+
+    @property
+    def is_log(self) -> bool:
+        """Whether it spans decades, so that distances are taken on its logarithm."""
+        return SOURCES.get(self.name) in (Source.COUNTED, Source.MEASURED)
+
+    def key(self, kind: str) -> str:
+        """Its name among a trial's `objectives`, as measured on `kind`."""
+        return value_name(self.name, DeviceKind(kind))
+
+    def entry(self, objectives: object, kind: str) -> Mapping[str, object] | None:
+        """{value, unit, spread, n} of this objective on `kind` in a row's `objectives`; None where it is unknown."""
+        found = objectives.get(self.key(kind)) if isinstance(objectives, Mapping) else None
+        return found if isinstance(found, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +96,10 @@ class StudyRow:
         """The kinds that have a front of their own, in order of mention; at least one."""
         return tuple(dict.fromkeys(kind for objective in self.objectives for kind in objective.on)) or (LOCAL,)
 
+    def objectives_on(self, kind: str) -> tuple[ObjectiveColumn, ...]:
+        """The columns of one kind's front."""
+        return tuple(objective for objective in self.objectives if not objective.on or kind in objective.on)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontScore:
@@ -91,6 +110,17 @@ class FrontScore:
     front_size: int
     learned_seq: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceProgress:
+    """How many trials a device kind has measured, measures, owes and could not measure."""
+
+    device_kind: str
+    n_measured: int
+    n_running: int
+    n_queued: int
+    n_without: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +140,8 @@ class WorkerRow:
     idle_s: float | None
     registered_at: datetime
     last_seen_at: datetime
+    offers: Sequence[str] = ()
+    memory_mib: int | None = None
 
     def serves(self, study: str) -> bool:
         """Whether it takes work of that study."""
@@ -147,6 +179,7 @@ class Progress:
     workers: Sequence[WorkerRow]
     pace: Pace
     n_controllers: int
+    devices: Sequence[DeviceProgress] = ()
 
     @property
     def left_s(self) -> float | None:

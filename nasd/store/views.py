@@ -14,7 +14,7 @@ from psycopg.rows import class_row, dict_row
 from nasd.errors import Unavailable
 from nasd.store import migrate
 from nasd.store.connect import Connection
-from nasd.store.view_rows import FrontScore, Pace, Progress, StudyRow, WorkerRow
+from nasd.store.view_rows import DeviceProgress, FrontScore, Pace, Progress, StudyRow, WorkerRow
 
 Row = dict[str, object]
 
@@ -73,6 +73,7 @@ def progress(connection: Connection, name: str) -> Progress | None:
     return Progress(
         study=found,
         fronts=tuple(front_scores(connection, name)),
+        devices=tuple(device_progress(connection, name)),
         workers=tuple(worker for worker in workers(connection) if worker.serves(name) and worker.state != "left"),
         pace=pace(connection, name),
         n_controllers=n_controllers(connection),
@@ -85,6 +86,19 @@ def front_scores(connection: Connection, name: str) -> list[FrontScore]:
         select distinct on (device_kind) device_kind, hypervolume, front_size, learned_seq, at
         from nasd.hypervolume_history where study = %s order by device_kind, learned_seq desc"""
     with connection.cursor(row_factory=class_row(FrontScore)) as cursor:
+        return cursor.execute(query, [name]).fetchall()
+
+
+def device_progress(connection: Connection, name: str) -> list[DeviceProgress]:
+    """How far measuring is on each device kind; a kind that nothing was planned for is absent."""
+    query: LiteralString = """
+        select device_kind, count(*) filter (where state = 'completed') as n_measured,
+               count(*) filter (where state = 'running') as n_running,
+               count(*) filter (where state = 'queued') as n_queued,
+               count(*) filter (where state in ('infeasible', 'failed')) as n_without
+        from nasd.evaluations where study = %s and stage = 'measure' and round = 1 and replicate = 0
+        group by device_kind order by device_kind"""
+    with connection.cursor(row_factory=class_row(DeviceProgress)) as cursor:
         return cursor.execute(query, [name]).fetchall()
 
 
@@ -106,7 +120,7 @@ def workers(connection: Connection) -> list[WorkerRow]:
     """All workers that ever registered, oldest first."""
     query: LiteralString = """
         select worker_id, worker, host, device_kind, state, stages, studies, attempts, busy_s, paused_s, idle_s,
-               registered_at, last_seen_at
+               registered_at, last_seen_at, offers, memory_mib
         from nasd.workers order by worker_id"""
     with connection.cursor(row_factory=class_row(WorkerRow)) as cursor:
         return cursor.execute(query).fetchall()
@@ -128,6 +142,34 @@ def front(connection: Connection, name: str, device_kind: str) -> list[Row]:
                objectives, architecture, architecture_key, baseline, fidelity, seed, recipe, entered_at
         from nasd.pareto_front where study = %s and device_kind = %s order by trial"""
     return _rows(connection, query, [name, device_kind])
+
+
+def device_trials(connection: Connection, name: str) -> list[Row]:
+    """Each trial on each device kind of the study, what is known of it there, in order of trial and kind."""
+    query: LiteralString = """
+        select device_kind, trial, state, measured, val_error, val_loss, params, flops, latency_ms, latency_spread,
+               latency_n, latency_p95_ms, peak_memory_bytes, energy_mj, on_front, baseline, objectives
+        from nasd.device_trials where study = %s order by trial, device_kind"""
+    return _rows(connection, query, [name])
+
+
+def unsteady(connection: Connection, name: str, device_kind: str) -> dict[int, str]:
+    """Trials whose last latency on a kind was marked unsteady -> why."""
+    query: LiteralString = """
+        select distinct on (trial) trial, conditions ->> 'unsteady' as why
+        from nasd.measurements
+        where study = %s and device_kind = %s and name = 'latency_ms' and status = 'current'
+        order by trial, measurement desc"""
+    return {
+        int(str(row["trial"])): str(row["why"]) for row in _rows(connection, query, [name, device_kind]) if row["why"]
+    }
+
+
+def artifacts(connection: Connection, name: str, number: int) -> list[Row]:
+    """The files that a trial has."""
+    query: LiteralString = """
+        select format, sha256, n_bytes, at from nasd.artifacts where study = %s and trial = %s order by format"""
+    return _rows(connection, query, [name, number])
 
 
 def baselines(connection: Connection, name: str) -> list[Row]:
@@ -156,7 +198,8 @@ def evaluations(connection: Connection, name: str, number: int) -> list[Row]:
     """The evaluations of a trial, in the order in which they were queued."""
     query: LiteralString = """
         select evaluation, stage, device_kind, replicate, round, state, attempt, max_attempts, worker, progress, reason,
-               message, queued_at, started_at, finished_at, wall_s
+               message, queued_at, started_at, finished_at, wall_s, is_required, priority, needs, needs_memory_mib,
+               awaits
         from nasd.evaluations where study = %s and trial = %s order by evaluation"""
     return _rows(connection, query, [name, number])
 

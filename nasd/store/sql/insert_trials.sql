@@ -19,12 +19,12 @@ with new as (
     returning id, number
 ), queued as (
     insert into nasd_core.evaluation (study_id, trial_id, stage, device_kind, priority, replicate, round, needs, needs_memory_mib,
-                                      awaits, max_attempts)
+                                      awaits, is_required, max_attempts)
     select %(study)s, stored.id, e.stage, e.device_kind, e.priority, e.replicate, e.round, e.needs,
-           e.needs_memory_mib, e.awaits, %(max_attempts)s
+           e.needs_memory_mib, e.awaits, e.is_required, %(max_attempts)s
     from new join stored using (number),
          jsonb_to_recordset(new.evaluations) as e (stage text, device_kind text, priority integer, replicate integer, round integer,
-                                                needs text[], needs_memory_mib integer, awaits text)
+                                                needs text[], needs_memory_mib integer, awaits text, is_required boolean)
     order by new.number, e.priority desc
 )
 insert into nasd_core.event (study_id, trial_id, kind, data)

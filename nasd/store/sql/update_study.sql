@@ -1,9 +1,11 @@
--- The leader's counters.
+-- The leader's counters and what it let in.
 update nasd_core.study
 set learned_seq = learned_seq + %(n_facts)s,
     n_trials = n_trials + %(n_trials)s,
     used_s = used_s + %(used_s)s,
     reference = reference || %(reference)s,
+    joined = joined || %(joined)s,
+    wanted = wanted - %(granted)s::text[],
     strategy_version = coalesce(%(strategy_version)s, strategy_version),
     started_at = coalesce(started_at, clock_timestamp())
 where id = %(study)s
