@@ -19,16 +19,22 @@ from nasd.errors import WorldFault
 
 DEFAULT_DIRECTORY = Path("/tmp")  # noqa: S108 - shared by all users of the host on purpose; opened without following links
 _POLL_S = 0.002
+_MEASURER_POLL_S = 0.0005  # everybody stands still while it waits; nothing is being timed yet
 _LIMIT_S = 120.0
 
 
 class HostLock:
-    """One process's hold on the two files. Not shared between threads."""
+    """One process's hold on the two files. Not shared between threads.
+
+    Attributes:
+        directory: that the files are in.
+    """
 
     def __init__(self, directory: Path = DEFAULT_DIRECTORY) -> None:
         """Open both files, in the system's folder for temporary files where `directory` can't be used."""
         if not os.access(directory, os.W_OK | os.X_OK):
             directory = Path(tempfile.gettempdir())
+        self.directory = directory
         self._gate = _open(directory / "nasd-measure-gate.lock")
         self._floor = _open(directory / "nasd-measure-floor.lock")
         self._is_sharing = False
@@ -73,16 +79,20 @@ class HostLock:
 
     @contextlib.contextmanager
     def exclusive(self, waiting: Callable[[], None]) -> Iterator[float]:
-        """Measure alone on this host; yields the seconds waited for it.
+        """Measure alone on this host; yields the seconds waited for it. Entered for each window of a measurement.
+
+        Args:
+            waiting: called once at least, so that between two windows orders are obeyed.
 
         Raises:
             WorldFault: a trainer reached no step boundary for two minutes.
         """
         self.leave()
+        waiting()
         began = time.perf_counter()
         try:
-            self._wait(self._gate, fcntl.LOCK_EX, waiting, began)
-            self._wait(self._floor, fcntl.LOCK_EX, waiting, began)
+            self._wait(self._gate, fcntl.LOCK_EX, waiting, began, poll_s=_MEASURER_POLL_S)
+            self._wait(self._floor, fcntl.LOCK_EX, waiting, began, poll_s=_MEASURER_POLL_S)
             yield time.perf_counter() - began
         finally:
             fcntl.flock(self._floor, fcntl.LOCK_UN)
@@ -98,14 +108,16 @@ class HostLock:
         self._is_sharing = True
         return time.perf_counter() - began
 
-    def _wait(self, descriptor: int, kind: int, waiting: Callable[[], None], began: float) -> None:
+    def _wait(
+        self, descriptor: int, kind: int, waiting: Callable[[], None], began: float, *, poll_s: float = _POLL_S
+    ) -> None:
         while True:
             with contextlib.suppress(BlockingIOError):
                 return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             waiting()
             if time.perf_counter() - began > _LIMIT_S:
                 raise WorldFault("measuring_lock", f"waited {_LIMIT_S:.0f} s for this host's measuring lock; try again")
-            time.sleep(_POLL_S)
+            time.sleep(poll_s)
 
 
 def _open(path: Path) -> int:

@@ -1,5 +1,5 @@
-"""Latency and memory of a module, observed on this machine with their conditions. No training, no data."""
+"""What a device observes: latency, memory and energy with their conditions. No training, no data.
 
-from nasd.profiling.measure import measure
-
-__all__ = ["measure"]
+Modules without torch: `measuring` (latency of any runner), `windows`, `sentinel`, `sustained`, `energy` and `meters`,
+`thermal`, `machine`, `process_memory`. With it: `measure` (an eager module built on the spot), `memory`, `workloads`.
+"""

@@ -1,23 +1,46 @@
-"""One round of measuring: build, warm up, take the device alone for the timed windows, report."""
+"""One round of measuring an eager module: build, warm up, take the device alone for the timed windows, report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts
-from nasd.domain.measurement import UNITS, JsonObject, Measurement
+from nasd.domain.measurement import JsonObject, Measurement
 from nasd.domain.study import MeasureSpec, StudySpec
 from nasd.nets import build_module
 from nasd.nets.allocator import memory_kept
 from nasd.nets.counting import example_inputs
-from nasd.nets.runtime import candidate_memory, pick_device, place, threads, versions
-from nasd.profiling import latency, memory
-from nasd.profiling.machine import Load, processor
+from nasd.nets.runtime import candidate_memory, pick_device, place, synchronise, threads, versions
+from nasd.profiling import memory
+from nasd.profiling.machine import processor
+from nasd.profiling.measuring import measure_runner
+from nasd.profiling.sentinel import Sentinel
+
+
+@dataclass(frozen=True, slots=True)
+class _Eager:
+    """See `nasd.runtimes.base.Runner`."""
+
+    module: nn.Module
+    inputs: Tensor
+    conditions: JsonObject
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.inputs)
+
+    def run(self) -> None:
+        self.module(self.inputs)
+        synchronise(self.inputs.device)  # kernels are asynchronous: without this we time the launch
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def measure(
@@ -28,12 +51,14 @@ def measure(
     seed: int,
     exclusive: Callable[[], AbstractContextManager[None]],
     build: Callable[[int], nn.Module] | None = None,
+    sentinel: Sentinel | None = None,
 ) -> tuple[Measurement, ...]:
     """`latency_ms` and `peak_memory_bytes` of one forward pass of `spec.measure.batch` samples, eager, float32.
 
     Weights and inputs are random by `seed`, the weights untrained: neither quantity depends on them. `exclusive` is
-    entered once, for the timed windows alone (`windows` times `window_s`); who else uses the device stands still then.
-    `build` makes the module from a seed; None: the architecture's family has a rule for it.
+    entered for each timed window; who else uses the device stands still then.
+    `build` makes the module from a seed; None: the architecture's family has a rule for it. `sentinel` as in
+    `measure_runner`.
 
     Raises:
         CandidateFault: `out_of_memory` or `unsupported`.
@@ -46,34 +71,11 @@ def measure(
         inputs = example_inputs(facts.problem, how.batch, seed=seed).to(device)
         if is_inside:
             inputs = inputs.contiguous(memory_format=torch.channels_last)  # as it was trained
-        peak = memory.peak_bytes(module, inputs)
-        latency.warm_up(module, inputs, seconds=how.warmup_s)
-        with exclusive():
-            load = Load.start()
-            windows = latency.timed_windows(module, inputs, n=how.windows, seconds=how.window_s)
-            others = load.stop()
         conditions = _conditions(how, device) | ({"memory_format": "channels_last"} if is_inside else {})
-    return (
-        _latency(windows, {**conditions, **others, "windows": [window.summary() for window in windows]}),
-        Measurement(
-            name="peak_memory_bytes",
-            value=float(peak.total),
-            unit=UNITS["peak_memory_bytes"],
-            conditions={**conditions, "state_bytes": peak.state, "input_bytes": peak.inputs, "forward_bytes": peak.new},
-        ),
-    )
-
-
-def _latency(windows: tuple[latency.Window, ...], conditions: JsonObject) -> Measurement:
-    estimate = latency.estimate(windows)
-    return Measurement(
-        name="latency_ms",
-        value=estimate.value_ms,
-        unit=UNITS["latency_ms"],
-        spread=estimate.spread_ms,
-        n=estimate.n,
-        conditions=conditions,
-    )
+        peak = memory.measured(module, inputs, conditions=conditions)
+        with torch.inference_mode():
+            latency = measure_runner(_Eager(module, inputs, conditions), how, exclusive=exclusive, sentinel=sentinel)
+    return latency, peak
 
 
 def _conditions(how: MeasureSpec, device: torch.device) -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""Model memory: what a forward pass holds at its fullest, counted from tensors' storages, exact and repeatable.
+"""Model memory: what a forward pass holds at its fullest, exact and repeatable.
 
-It sees no allocator slack and no scratch space inside kernels, so that a process needs more (1.3 to 2 times); in
-return it is the same number on every host, which an objective must be.
+On a processor it is counted from tensors' storages. That sees no allocator slack and no scratch space inside kernels,
+so that a process needs more (1.3 to 2 times: `nasd.profiling.process_memory`); in return it is the same number on every
+host, which an objective must be. On a GPU torch's own allocator has the peak, kernels' scratch space included.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from nasd.domain.measurement import UNITS, JsonObject, Measurement
+
 
 @dataclass(frozen=True, slots=True)
 class Peak:
@@ -31,14 +34,46 @@ class Peak:
         return self.state + self.inputs + self.new
 
 
+def measured(module: nn.Module, inputs: Tensor, *, conditions: JsonObject) -> Measurement:
+    """`peak_memory_bytes` of `module(inputs)`, with its parts beside `conditions`."""
+    peak = peak_bytes(module, inputs)
+    return Measurement(
+        name="peak_memory_bytes",
+        value=float(peak.total),
+        unit=UNITS["peak_memory_bytes"],
+        conditions={
+            **conditions,
+            "state_bytes": peak.state,
+            "input_bytes": peak.inputs,
+            "forward_bytes": peak.new,
+            "counted": "storages" if inputs.device.type == "cpu" else "allocator",
+        },
+    )
+
+
 @torch.no_grad()
 def peak_bytes(module: nn.Module, inputs: Tensor) -> Peak:
-    """Run `module(inputs)` once and count storages; shared storages count once."""
+    """Run `module(inputs)` once and take its peak; shared storages count once."""
     state = _storages(chain(module.parameters(), module.buffers()))
     given = _storages([inputs])
-    with _StoragePeak(known={*state, *given}) as mode:
-        module(inputs)
-    return Peak(state=sum(state.values()), inputs=sum(given.values()), new=mode.peak)
+    if inputs.device.type == "cuda":
+        new = _allocated(module, inputs)
+    else:
+        with _StoragePeak(known={*state, *given}) as mode:
+            module(inputs)
+        new = mode.peak
+    return Peak(state=sum(state.values()), inputs=sum(given.values()), new=new)
+
+
+def _allocated(module: nn.Module, inputs: Tensor) -> int:
+    """Bytes that torch's CUDA allocator handed out beyond what it had."""
+    module(inputs)  # libraries take their lasting workspaces at the first call
+    torch.cuda.synchronize(inputs.device)
+    torch.cuda.reset_peak_memory_stats(inputs.device)
+    before = torch.cuda.memory_allocated(inputs.device)
+    module(inputs)
+    torch.cuda.synchronize(inputs.device)
+    return torch.cuda.max_memory_allocated(inputs.device) - before
 
 
 def _storages(tensors: Any) -> dict[int, int]:

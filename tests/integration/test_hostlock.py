@@ -1,15 +1,20 @@
 """One worker of a host measures at a time, and while it does nobody trains."""
 
+import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 
+from nasd.domain.study import MeasureSpec
 from nasd.errors import WorldFault
+from nasd.profiling.measuring import measure_runner
 from workers.control import Control, Order
 from workers.hooks import Hooks, Stopped
 from workers.hostlock import HostLock
@@ -89,6 +94,58 @@ def test_a_paused_trainer_still_obeys(lock, control, wait_until):
     with lock().exclusive(nothing):
         control.order = Order.STOP
         trainer.join()
+
+
+class Sleeper:
+    """A runner whose passes take a millisecond."""
+
+    conditions: ClassVar = {"runtime": "sleep"}
+    n_samples = 1
+
+    def run(self) -> None:
+        time.sleep(0.001)
+
+    def close(self) -> None: ...
+
+
+def test_trainers_go_on_between_two_windows(lock, control, wait_until):
+    """A measurement takes half a second; standing still for all of it would cost a short training a quarter."""
+    trainer = Trainer(Hooks(control, lock()))
+    wait_until(lambda: trainer.steps > 3)
+    mine, inside = lock(), []
+
+    @contextlib.contextmanager
+    def exclusive():
+        with mine.exclusive(nothing):
+            before = trainer.steps
+            yield
+            inside.append((before, trainer.steps))
+
+    began = time.perf_counter()
+    found = measure_runner(Sleeper(), MeasureSpec(windows=4), exclusive=exclusive)
+    elapsed_s = time.perf_counter() - began
+    control.order = Order.STOP
+    trainer.join()
+
+    assert len(inside) == len(found.conditions["windows"]) >= 4
+    assert all(before == after for before, after in inside)
+    assert all(later > earlier for (_, earlier), (later, _) in itertools.pairwise(inside))
+    assert control.paused_s < elapsed_s / 2
+
+
+def test_a_measurement_obeys_between_two_windows(lock):
+    """Nobody else may be there to be waited for."""
+    asked = []
+
+    def obey() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise Stopped
+
+    mine = lock()
+    with pytest.raises(Stopped):
+        measure_runner(Sleeper(), MeasureSpec(windows=9), exclusive=lambda: mine.exclusive(obey))
+    assert len(asked) == 3
 
 
 def test_two_measurers_take_turns(lock):
