@@ -12,12 +12,14 @@ from fakes_world import OPEN, EvaluationRow, StudyRow, TrialRow, World
 
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import Fact
-from nasd.domain.ids import DeviceKind, LearnedSeq, StudyId, TrialId
+from nasd.domain.ids import DeviceKind, LearnedSeq, StudyId, TrialId, TrialNumber
 from nasd.domain.lifecycle import State
+from nasd.domain.measurement import Stage
 from nasd.errors import Deposed
 from nasd.ports.trials import (
     Finished,
     LiveWorker,
+    NewEvaluation,
     NewTrial,
     OpenLease,
     Step,
@@ -76,7 +78,7 @@ class FakeTrialStore:
             for new in step.trials:
                 self._insert(world, row, new)
             for number, new in step.new_rounds:
-                world.evaluations.append(EvaluationRow(len(world.evaluations), step.study, number, new))
+                self._insert_round(world, step.study, number, new)
             row.fronts.extend(step.front)
             study = row.study
             if step.state is not None and study.state is StudyState.RUNNING:
@@ -87,7 +89,13 @@ class FakeTrialStore:
                 used_s=study.used_s + step.used_s,
                 reference={**study.reference, **copy.deepcopy(dict(step.reference))},
                 strategy_version=step.strategy_version or study.strategy_version,
+                joined={**study.joined, **step.joined},
+                wanted={kind: which for kind, which in study.wanted.items() if kind not in step.granted},
             )
+            if step.cancel_open:
+                for each in world.evaluations:
+                    if each.study == step.study and each.state in {State.QUEUED, State.RUNNING}:
+                        each.state = State.CANCELLED
 
     @staticmethod
     def _learn(row: StudyRow, step: Step) -> None:
@@ -98,6 +106,20 @@ class FakeTrialStore:
             assert trial.pending is not None, "a fact is learned once"
             trial.pending = None if trial.values == dict(fact.values) else "revision"
             row.facts.append(fact)
+
+    @staticmethod
+    def _insert_round(world: World, study: StudyId, number: TrialNumber, new: NewEvaluation) -> None:
+        """The next round that the trial has not had there; nothing where one is open."""
+        like = [
+            each
+            for each in world.evaluations
+            if (each.study, each.number, each.new.stage, each.new.device_kind)
+            == (study, number, new.stage, new.device_kind)
+        ]
+        if any(each.state in {State.QUEUED, State.RUNNING} for each in like):
+            return
+        round_ = max([new.round, *(each.new.round + 1 for each in like)])
+        world.evaluations.append(EvaluationRow(len(world.evaluations), study, number, replace(new, round=round_)))
 
     @staticmethod
     def _insert(world: World, row: StudyRow, new: NewTrial) -> None:
@@ -138,10 +160,11 @@ class FakeTrialStore:
                     n += 1
         return n
 
-    def queued(self) -> Mapping[DeviceKind, int]:
-        world = self._enter("queued")
+    def n_open(self, study: StudyId) -> Mapping[DeviceKind, int]:
+        world = self._enter("n_open")
         with world.lock:
-            return Counter(each.new.device_kind for each in world.queue())
+            rows = [each for each in world.evaluations if each.study == study]
+            return Counter(each.new.device_kind for each in rows if each.state in {State.QUEUED, State.RUNNING})
 
     def workers(self) -> Sequence[LiveWorker]:
         world = self._enter("workers")
@@ -211,13 +234,12 @@ class FakeQueue:
 
 
 def live_worker(name: str = "w", *, kind: str = "local", stages: tuple = (), studies: tuple = ()) -> LiveWorker:
-    from nasd.domain.measurement import Stage
-
     return LiveWorker(
         name=name,
         device_kind=DeviceKind(kind),
         stages=stages or tuple(Stage),
         studies=studies,
+        offers=("torch", "torch-eager"),
         beats=0,
         last_seen_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from threading import RLock
 
 from nasd.domain.history import Fact
-from nasd.domain.ids import DeviceKind, StudyId, TrialId, TrialNumber
+from nasd.domain.ids import ANYWHERE, DeviceKind, StudyId, TrialId, TrialNumber
 from nasd.domain.lifecycle import SETTLES_TRIAL, State, fold
+from nasd.domain.measurement import Stage
 from nasd.ports.trials import (
     FrontChange,
     LiveWorker,
@@ -89,9 +90,10 @@ class World:
         ]
         return sorted(queued, key=lambda each: (-each.new.priority, each.id))
 
-    def lease(self) -> EvaluationRow | None:
+    def lease(self, kinds: Collection[DeviceKind] | None = None) -> EvaluationRow | None:
+        """The next for a worker of one of `kinds` that can do everything; None: of any kind."""
         with self.lock:
-            queued = self.queue()
+            queued = [each for each in self.queue() if kinds is None or each.new.device_kind in (*kinds, ANYWHERE)]
             if not queued:
                 return None
             row = queued[0]
@@ -108,10 +110,7 @@ class World:
             row.state = state
             trial = self.rows[row.study].trials[row.number]
             trial.values = {**trial.values, **values}
-            if row.new.round > 1:
-                trial.pending = trial.pending or "revision"
-            else:
-                self._refold(row.study, trial, violation)
+            self._told(row, trial, violation)
 
     def lose(self, row: EvaluationRow, *, spend: bool = True) -> None:
         """The world's fault: queued again, or failed when no attempt is left."""
@@ -119,11 +118,36 @@ class World:
             row.attempt -= 0 if spend else 1
             spent = row.attempt >= self.max_attempts
             row.state = State.FAILED if spent else State.QUEUED
-            trial = self.rows[row.study].trials[row.number]
-            if spent and row.new.round > 1:
-                trial.pending = trial.pending or "revision"
-            elif spent:
-                self._refold(row.study, trial, 0.0)
+            if spent:
+                self._told(row, self.rows[row.study].trials[row.number], 0.0)
+
+    def relax(self, study: StudyId, number: int) -> bool:
+        """A trial that waits for nothing but measurements ends without them."""
+        with self.lock:
+            mine = self.required(study, number)
+            waits = [row for row in mine if row.state is State.QUEUED and row.new.stage is Stage.MEASURE]
+            ended = [row for row in mine if row.state is State.COMPLETED]
+            if not waits or not ended or len(waits) + len(ended) < len(mine):
+                return False
+            for row in waits:
+                row.new = replace(row.new, is_required=False)
+            self._refold(study, self.rows[study].trials[number], 0.0)
+            return True
+
+    def required(self, study: StudyId, number: int) -> list[EvaluationRow]:
+        """What the trial waits for."""
+        return [
+            each
+            for each in self.evaluations
+            if (each.study, each.number) == (study, number) and each.new.round == 1 and each.new.is_required
+        ]
+
+    def _told(self, row: EvaluationRow, trial: TrialRow, violation: float) -> None:
+        """An evaluation ended: it settles its trial, or it revises one that is final."""
+        if trial.state not in {State.QUEUED, State.RUNNING}:
+            trial.pending = trial.pending or "revision"
+        elif row.new.round == 1 and row.new.is_required:
+            self._refold(row.study, trial, violation)
 
     def revise(self, study: StudyId, number: int, values: Mapping[str, float]) -> None:
         """A value of a final trial changes."""
@@ -133,11 +157,7 @@ class World:
             trial.pending = trial.pending or "revision"
 
     def _refold(self, study: StudyId, trial: TrialRow, violation: float) -> None:
-        mine = [
-            each
-            for each in self.evaluations
-            if each.study == study and each.number == trial.new.number and each.new.round == 1
-        ]
+        mine = self.required(study, trial.new.number)
         trial.state = fold(each.state for each in mine)
         if trial.state in SETTLES_TRIAL:
             for each in mine:

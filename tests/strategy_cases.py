@@ -103,11 +103,12 @@ def replayed(search: RecordedSearch) -> list[str]:
     return keys
 
 
-def restored_from(search: RecordedSearch, when: int) -> SearchStrategy:
-    """Run 60 trials in rough weather; a fresh strategy with the cache as it was, through JSON, after `when` of them."""
-    search.run(when, finish=rough_weather)
+def restored_from(search: RecordedSearch, when: int, *, finish=None) -> SearchStrategy:
+    """Run 60 trials in rough weather (or another); a fresh strategy with the cache as it was, through JSON, after `when` of them."""
+    finish = finish or rough_weather
+    search.run(when, finish=finish)
     kept = json.loads(json.dumps(search.strategy.cache()))
-    search.run(60 - when, finish=rough_weather)
+    search.run(60 - when, finish=finish)
     restored = search.fresh_strategy()
     if kept is not None:
         restored.restore(kept[0], kept[1])

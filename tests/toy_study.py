@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from toy_space import ToySpace
 
+from nasd.controller.kinds import kinds_of
 from nasd.controller.mind import Parts
 from nasd.controller.strategy import build_strategy
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts
-from nasd.domain.ids import StudyId
+from nasd.domain.ids import LOCAL, DeviceKind, StudyId
 from nasd.domain.measurement import Stage
+from nasd.domain.objective import value_name
 from nasd.domain.seeding import seed_of
 from nasd.domain.study import BudgetSpec, LimitSpec, MeasureSpec, ObjectiveSpec, StrategySpec, StudySpec
 from nasd.ports.trials import Study, StudyState
@@ -52,13 +54,18 @@ def toy_spec(
     baselines: bool = True,
     seed: int = 0,
     name: str = "toy",
+    kinds: tuple[str, ...] = (),
+    limits: tuple[LimitSpec, ...] = (),
+    **measure: object,
 ) -> StudySpec:
+    """`kinds`: that latency is measured on; `measure`: of [measure]."""
+    latency = ObjectiveSpec(on=kinds)
     return StudySpec(
         name=name,
         seed=seed,
-        objectives={"val_error": ObjectiveSpec(), "latency_ms": ObjectiveSpec(), "params": ObjectiveSpec()},
-        limits=() if max_params is None else (LimitSpec(of="params", max=max_params),),
-        measure=MeasureSpec(rounds=rounds),
+        objectives={"val_error": ObjectiveSpec(), "latency_ms": latency, "params": ObjectiveSpec()},
+        limits=limits if max_params is None else (LimitSpec(of="params", max=max_params), *limits),
+        measure=MeasureSpec(rounds=rounds, **measure),
         strategy=StrategySpec(use=use, population=6, in_flight=in_flight, baselines=baselines),
         budget=BudgetSpec(trials=trials, time_s=time_s),
     )
@@ -75,12 +82,13 @@ def toy_parts(
     declared: Costs = nothing_known,
     warm_starts: tuple[Architecture, ...] = (),
 ) -> Parts:
-    spec = study.spec
+    spec, kinds = study.spec, kinds_of(study.spec, study.joined)
     return Parts(
         study=study.id,
         spec=spec,
         space=space,
-        strategy=build_strategy(spec, space, counts=space.counts, declared=declared),
+        kinds=kinds,
+        strategy=build_strategy(spec, space, kinds=kinds, counts=space.counts, declared=declared),
         baselines=BASELINES if spec.strategy.baselines else (),
         warm_starts=warm_starts,
         declared=declared,
@@ -88,10 +96,13 @@ def toy_parts(
     )
 
 
-def toy_values(architecture: Architecture, stage: Stage, *, round_: int = 1) -> dict[str, float]:
-    """What a device would measure; each round another latency."""
+def toy_values(
+    architecture: Architecture, stage: Stage, *, round_: int = 1, kind: DeviceKind = LOCAL
+) -> dict[str, float]:
+    """What a device would measure; each round another latency, and each kind ranks networks its own way."""
     noise = seed_of(architecture.key, stage.value, round_) / 2**63
     params = SPACE.counts(architecture)["params"]
     if stage is Stage.MEASURE:
-        return {"latency_ms": round(0.1 + params / 1e4 * (1 + 0.1 * noise), 4)}
+        own = 0.0 if kind == LOCAL else seed_of(architecture.key, kind) / 2**63
+        return {value_name("latency_ms", kind): round(0.1 + params / 1e4 * (1 + 0.1 * noise + 3 * own), 4)}
     return {"val_error": round(1 / (1 + params**0.25) + 0.1 * noise, 3)}

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from nasd.controller.admission import admission_end, stage_kinds
+from nasd.controller.admission import admission_end
 from nasd.controller.costs import check_agreement
-from nasd.controller.mind import BASELINE, REFUNDED, StudyMind
+from nasd.controller.joining import take_on
+from nasd.controller.mind import REFUNDED, StudyMind
+from nasd.controller.new_trials import new_trial
 from nasd.controller.objectives import total_violation
 from nasd.controller.reference import freeze_boxes
-from nasd.domain.history import Fact, Proposal, Wait
+from nasd.domain.history import Fact, Wait
 from nasd.domain.ids import DeviceKind, LearnedSeq, TrialId, TrialNumber
 from nasd.domain.lifecycle import State
-from nasd.domain.measurement import Stage
-from nasd.domain.seeding import evaluation_seed
 from nasd.errors import SpaceExhausted
 from nasd.ports.trials import Finished, FrontChange, NewEvaluation, NewTrial, Step, StudyState
 
-BASELINE_PRIORITY = 100  # the scoring box waits for them
 HOPELESS_AFTER = 12  # trials that failed one after the other, each after all its attempts
-CHEAP_PRIORITY = 10  # measured before trained: a broken limit is found before a long training
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What the fleet lets a study do.
+
+    Attributes:
+        absent: device kinds that have had no worker for the study's patience: new trials do not wait for them.
+        n_open: evaluations that the rows hold open, by device kind, as they were before `finished` was read; None: it
+            was not asked, and the study does not end.
+        give_up: what is open waits for absent kinds alone, has done so for the study's patience, and the study is to
+            finish without.
+    """
+
+    absent: frozenset[DeviceKind] = frozenset()
+    n_open: Mapping[DeviceKind, int] | None = field(default_factory=dict)
+    give_up: bool = False
+
+
+def is_over(mind: StudyMind) -> bool:
+    """Whether no trial is proposed any more and all are learned: what is open now only revises them."""
+    end = admission_end(mind.spec.budget, n_charged=mind.n_charged, used_s=mind.used_s, exhausted=mind.exhausted)
+    return end is not None and not mind.history.n_in_flight
 
 
 def advance(
-    mind: StudyMind, finished: Sequence[Finished], *, target: int, admit: bool = True, used_s: float = 0.0
+    mind: StudyMind,
+    finished: Sequence[Finished],
+    *,
+    target: int,
+    admit: bool = True,
+    used_s: float = 0.0,
+    fleet: Fleet = Fleet(),
 ) -> Step:
     """Learn `finished` in order, topping up to `target` trials in flight after each, and see whether the study ends.
 
@@ -39,7 +66,7 @@ def advance(
     Raises:
         UserError: the user's costs can't be had, or an evaluation contradicts them; `mind` is of no use any more.
     """
-    draft = _Draft(mind, target=target, admit=admit)
+    draft = _Draft(mind, target=target, admit=admit, fleet=fleet)
     mind.used_s += used_s
     for item in finished:
         draft.learn(item)
@@ -52,8 +79,8 @@ def advance(
 class _Draft:
     """The step so far."""
 
-    def __init__(self, mind: StudyMind, *, target: int, admit: bool) -> None:
-        self.mind, self.target, self.admit = mind, target, admit
+    def __init__(self, mind: StudyMind, *, target: int, admit: bool, fleet: Fleet) -> None:
+        self.mind, self.target, self.admit, self.fleet = mind, target, admit, fleet
         self.facts: list[Fact] = []
         self.trial_ids: list[TrialId] = []
         self.trials: list[NewTrial] = []
@@ -65,14 +92,14 @@ class _Draft:
         mind = self.mind
         teaches = item.state not in REFUNDED
         mind.failed_in_a_row = mind.failed_in_a_row + 1 if item.state is State.FAILED else 0
-        overshoot = max(item.violation, total_violation(mind.spec, item.values)) if teaches else 0.0
+        overshoot = total_violation(mind.spec, item.values, mind.kinds.founding) if teaches else 0.0
         fact = Fact(
             seq=LearnedSeq(mind.history.learned_seq + 1),
             kind=item.kind,
             trial=item.number,
             state=item.state,
             values=item.values,
-            violation=overshoot,
+            violation=max(item.violation, overshoot) if teaches else 0.0,
         )
         if self.admit:  # what is paused must not need the user's code
             check_agreement(mind.parts.declared(mind.history.architectures[fact.trial]), fact)
@@ -96,13 +123,15 @@ class _Draft:
                 return
             if isinstance(proposal, Wait):
                 return
-            self.trials.append(new_trial(mind, proposal))
+            self.trials.append(new_trial(mind, proposal, absent=self.fleet.absent))
             mind.history.add(proposal)
 
     def step(self, used_s: float) -> Step:
         mind = self.mind
         hopeless = self._hopeless() if self.admit else None
-        end = self._end() if self.admit and mind.is_quiet and hopeless is None else None
+        taken = take_on(mind)
+        self.rounds.extend(taken.rounds)
+        end = self._final_end() if self.admit and hopeless is None and not taken.rounds else None
         if end is not None:
             self._score_at_the_end()
         state = (StudyState.COMPLETED, end) if end is not None else None
@@ -115,10 +144,22 @@ class _Draft:
             front=tuple(self.front),
             reference=self.reference,
             strategy_version=mind.parts.strategy.version if self.trials else None,
+            joined=taken.joined,
+            granted=taken.granted,
             state=state if hopeless is None else (StudyState.STOPPED, hopeless),
-            cancel_open=hopeless is not None,
+            cancel_open=hopeless is not None or (end is not None and self.fleet.give_up),
             used_s=used_s,
         )
+
+    def _final_end(self) -> str | None:
+        """Why the study ends with this step; None while it goes on, or something that it waits for is under way."""
+        end, fleet = self._end(), self.fleet
+        if end is None or fleet.n_open is None or self.mind.history.n_in_flight:
+            return None
+        if fleet.give_up and fleet.n_open:
+            n, kinds = sum(fleet.n_open.values()), ", ".join(sorted(fleet.n_open))
+            return f"{end}; {n} {'measurement' if n == 1 else 'measurements'} on {kinds} given up: no worker came"
+        return end if self.mind.is_quiet and not fleet.n_open else None
 
     def _hopeless(self) -> str | None:
         """Failed trials are refunded, so that a study in which nothing works would go on for ever."""
@@ -152,37 +193,3 @@ class _Draft:
                 self.front.append(replace(unscored[-1], hypervolume=front.score()))
             elif len(front):
                 self.front.append(front.change(seq, None))
-
-
-def new_trial(mind: StudyMind, proposal: Proposal) -> NewTrial:
-    """The trial to store; without evaluations where what is known ahead breaks a limit already.
-
-    Raises:
-        UserError: the user's costs can't be had.
-    """
-    spec, strategy = mind.spec, mind.parts.strategy
-    counts = mind.parts.space.counts(proposal.architecture) if spec.is_counted_ahead else {}
-    known = {**counts, **mind.parts.declared(proposal.architecture)}
-    overshoot = total_violation(spec, known)
-    needed = stage_kinds(spec)
-    stages = needed if overshoot <= 0 else ()
-    trained = any(stage is not Stage.MEASURE for stage, _ in needed)
-    return NewTrial(
-        number=mind.next_number,
-        proposal=proposal,
-        proposed_from=mind.history.learned_seq,
-        strategy=strategy.name,
-        strategy_version=strategy.version,
-        fidelity=spec.train.steps if trained else 0,
-        seed=evaluation_seed(spec.seed, proposal.architecture.key, 0),
-        counts=known,
-        units={name: spec.unit_of(name) for name in known},
-        evaluations=tuple(_evaluation(stage, kind, operator=proposal.operator) for stage, kind in stages),
-        violation=overshoot,
-    )
-
-
-def _evaluation(stage: Stage, kind: DeviceKind, *, operator: str) -> NewEvaluation:
-    priority = BASELINE_PRIORITY if operator == BASELINE else 0
-    priority += CHEAP_PRIORITY if stage is Stage.MEASURE else 0
-    return NewEvaluation(stage=stage, device_kind=kind, priority=priority)

@@ -7,13 +7,15 @@ from rows: it never holds anything that the rows don't say, so there is nothing 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nasd.controller.admission import stage_kinds
 from nasd.controller.fronts import KindFront, Membership
-from nasd.controller.objectives import history_objectives, kind_columns
+from nasd.controller.kinds import Kinds, kinds_of
+from nasd.controller.objectives import deciding_limits, device_limits, history_objectives, kind_columns
 from nasd.controller.rounds import Rounds
+from nasd.controller.stages import Memory, no_estimate
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts
 from nasd.domain.history import Fact, History, Proposal, Wait
@@ -24,7 +26,7 @@ from nasd.domain.scoring import Bounds, ScoringBox
 from nasd.domain.seeding import trial_rng
 from nasd.domain.space import SearchSpace
 from nasd.domain.study import StudySpec
-from nasd.ports.trials import StoredTrial
+from nasd.ports.trials import StoredTrial, Wanted
 from nasd.strategies.base import Costs, SearchStrategy, nothing_known
 
 REFUNDED = frozenset({State.FAILED, State.CANCELLED})  # the world's fault or an operator's wish: not charged
@@ -37,10 +39,12 @@ class Parts:
     """What a mind is made of, besides rows.
 
     Attributes:
-        strategy: fresh, built for `history_objectives(spec)`.
+        strategy: fresh, built for `history_objectives(spec)` and `kinds`.
         baselines: proposed first, by name; empty where the study file turns them off.
         warm_starts: proposed after them, in this order; none of them is a baseline, none is there twice.
         declared: what the user's own function knows of an architecture before it is evaluated.
+        kinds: that are served, and since when; None: all of the study's, from its first trial on.
+        memory: MiB that a stage of an architecture takes at most.
     """
 
     study: StudyId
@@ -51,6 +55,8 @@ class Parts:
     warm_starts: tuple[Architecture, ...] = ()
     declared: Costs = nothing_known
     data: DataFacts | None = None
+    kinds: Kinds | None = None
+    memory: Memory = no_estimate
 
 
 class StudyMind:
@@ -65,15 +71,14 @@ class StudyMind:
         self.history = History(history_objectives(spec))
         self.count_extremes: Bounds | None = None  # of the space; searched when a box is due
         self.tally: Counter[State] = Counter()  # learned trials by state
-        kinds = spec.device_kinds()
-        self.fronts = {
-            kind: KindFront(kind, objectives=spec.objectives_on(kind), columns=kind_columns(spec, kind))
-            for kind in kinds
-        }
+        self.kinds = parts.kinds or kinds_of(spec, {})
+        self.fronts = {kind: _front(spec, kind, self.kinds.founding) for kind in self.kinds.all}
+        self.joining: dict[str, int] = {}  # kinds let in that no step has told the rows of
+        self.wanted: dict[DeviceKind, Wanted] = {}  # what is to be measured, that no step has queued
         for kind, stored in (reference or {}).items():
             self.fronts[DeviceKind(kind)].box = ScoringBox.from_json(stored)
         measured = tuple(kind for stage, kind in stage_kinds(spec) if stage is Stage.MEASURE)
-        self.rounds = Rounds(kinds=measured, n_rounds=spec.measure.rounds)
+        self.rounds = Rounds(spec, kinds=measured)
 
     @property
     def spec(self) -> StudySpec:
@@ -94,7 +99,7 @@ class StudyMind:
         return self.history.n_in_flight == 0 and not self.rounds.awaited
 
     def adopt(self, spec: StudySpec) -> None:
-        """Go on under a changed study file; only its budget and in-flight number may differ."""
+        """Go on under a changed study file in which only budget and in-flight number differ."""
         self.parts = replace(self.parts, spec=spec)
 
     def propose(self) -> Proposal | Wait:
@@ -133,7 +138,7 @@ class StudyMind:
         eligible = fact.state is State.COMPLETED and fact.violation <= 0
         changes = {}
         for kind, front in self.fronts.items():
-            change = front.learn(fact.trial, self.history, eligible=eligible, is_first=before is None)
+            change = front.learn(fact, self.history, eligible=eligible, is_first=before is None)
             if change is not None:
                 changes[kind] = change
         return changes
@@ -144,6 +149,16 @@ class StudyMind:
         if len(self.history) < n:
             return False
         return all(self.history.state(TrialNumber(number)) is not None for number in range(n))
+
+
+def _front(spec: StudySpec, kind: DeviceKind, founding: Sequence[DeviceKind]) -> KindFront:
+    return KindFront(
+        kind,
+        objectives=spec.objectives_on(kind),
+        columns=kind_columns(spec, kind),
+        limits=device_limits(spec, kind, founding),
+        deciding=deciding_limits(spec, kind),
+    )
 
 
 def rebuild(

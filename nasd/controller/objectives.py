@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nasd.domain.ids import DeviceKind
-from nasd.domain.objective import Limit, Objective, value_name, violation
+from nasd.domain.objective import P95, P95_HIGH, P95_LOW, Limit, Objective, value_name, violation
 from nasd.domain.scalar import Term
 from nasd.domain.study import ScalarSpec, StudySpec
 
@@ -32,47 +32,74 @@ def kind_columns(spec: StudySpec, kind: DeviceKind) -> tuple[int, ...]:
     return tuple(names.index(value_name(objective.name, objective.device)) for objective in spec.objectives_on(kind))
 
 
-def history_limits(spec: StudySpec) -> tuple[Limit, ...]:
-    """Every hard limit, by the names that a trial's values have; one without `on` holds on every kind."""
-    kinds = spec.device_kinds()
+def history_limits(spec: StudySpec, kinds: Sequence[DeviceKind] | None = None) -> tuple[Limit, ...]:
+    """Every hard limit that makes a whole trial infeasible, by the names that a trial's values have.
+
+    Args:
+        kinds: of whose limits; None: all. One without `on` holds on each of them.
+    """
     limits: dict[Limit, None] = {}
-    for kind in kinds:
-        for limit in spec.limits_of_trials(kind):
-            limits[replace(limit, of=value_name(limit.of, kind), device=None)] = None
+    for kind in spec.device_kinds() if kinds is None else kinds:
+        limits |= dict.fromkeys(_named(spec.limits_of_trials(kind), kind))
     return tuple(limits)
 
 
-def total_violation(spec: StudySpec, values: Mapping[str, float]) -> float:
-    """By how much everything known of a trial breaks the study's limits; 0.0 where it keeps them."""
-    return violation(history_limits(spec), values)
+def device_limits(spec: StudySpec, kind: DeviceKind, founding: Sequence[DeviceKind]) -> tuple[Limit, ...]:
+    """The limits that keep a trial off `kind`'s front alone, by the names that a trial's values have.
+
+    A kind that joined later has only such ones: what it measures must not undo what the search has found for others.
+    """
+    of_trials = set(history_limits(spec, founding))
+    return tuple(limit for limit in _named(spec.limits_on(kind), kind) if limit not in of_trials)
 
 
-def scalar_terms(spec: StudySpec) -> tuple[Term, ...]:
+def deciding_limits(spec: StudySpec, kind: DeviceKind) -> tuple[Limit, ...]:
+    """What must be known to be kept before a trial may be on `kind`'s front: the interval of a p95, whole.
+
+    While it is too wide to decide the limit is neither kept nor broken.
+    """
+    return tuple(
+        replace(limit, of=value_name(P95_HIGH, kind), device=None) for limit in spec.limits_on(kind) if limit.of == P95
+    )
+
+
+def total_violation(spec: StudySpec, values: Mapping[str, float], kinds: Sequence[DeviceKind] | None = None) -> float:
+    """By how much everything known of a trial breaks the study's limits (of `kinds`); 0.0 where it keeps them."""
+    return violation(history_limits(spec, kinds), values)
+
+
+def scalar_terms(spec: StudySpec, kind: DeviceKind | None = None) -> tuple[Term, ...]:
     """What [scalar] makes of the study's objectives, in their order; empty where the file has no such table.
 
-    J = w * (1 - val_error) - sum of w * log(cost / at): greater is better. A quantity that several device kinds measure
-    counts with the mean of them.
+    J = w * (1 - val_error) - sum of w * log(cost / at): greater is better.
+
+    Args:
+        kind: of its own objectives, by their plain names; None: of the history's columns, where a quantity that several
+            device kinds measure counts with the mean of them.
     """
     if not spec.scalar:
         return ()
-    kinds = len(spec.device_kinds())
+    n_kinds = len(spec.device_kinds()) if kind is None else 1
     terms = []
-    for objective in history_objectives(spec):
+    for objective in history_objectives(spec) if kind is None else spec.objectives_on(kind):
         name = objective.name.partition("@")[0]
         entry = spec.scalar.get(name, ScalarSpec(weight=1.0 if name == "val_error" else 0.0))
         if not entry.weight:
             continue
-        weight = entry.weight / (kinds if objective.device is not None else 1)
+        weight = entry.weight / (n_kinds if objective.device is not None else 1)
         constant = weight if name == "val_error" and entry.at is None else 0.0
         terms.append(Term(objective.name, -objective.sign * weight, at=entry.at, constant=constant))
     return tuple(terms)
 
 
-def wanted_ranges(spec: StudySpec) -> dict[str, Range]:
-    """What [preference] wants of the history's columns: name -> (best, worst)."""
-    ranges = {}
-    for objective in history_objectives(spec):
-        wanted = spec.preference.get(objective.name.partition("@")[0])
-        if wanted is not None:
-            ranges[objective.name] = (wanted.best, wanted.worst)
-    return ranges
+def wanted_ranges(spec: StudySpec, kind: DeviceKind) -> dict[str, Range]:
+    """What [preference] wants of `kind`'s objectives: name -> (best, worst)."""
+    wanted = {each.name: spec.preference.get(each.name) for each in spec.objectives_on(kind)}
+    return {name: (each.best, each.worst) for name, each in wanted.items() if each is not None}
+
+
+def _named(limits: Sequence[Limit], kind: DeviceKind) -> tuple[Limit, ...]:
+    """By the names that a trial's values have; a p95 breaks its limit where its whole interval lies above it."""
+    return tuple(
+        replace(limit, of=value_name(P95_LOW if limit.of == P95 else limit.of, kind), device=None) for limit in limits
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nasd.controller.admission import serving, target_in_flight
+from nasd.controller.able import proposing_for
+from nasd.controller.admission import target_in_flight
 from nasd.ports.trials import LiveWorker, Step, Study, StudyState
 
 ACCOUNT_EVERY_S = 1.0  # used time is written at most this often
@@ -19,12 +20,14 @@ class Snapshot:
         workers: live ones.
         evaluation_s: typical wall seconds of a trial on one worker; None while unknown.
         unaccounted_s: wall seconds of leading a running study that no step has carried yet.
+        n_idle: trials that wait for nothing but devices.
     """
 
     study: Study
     workers: Sequence[LiveWorker]
     evaluation_s: float | None
     unaccounted_s: float
+    n_idle: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,9 @@ def plan(snapshot: Snapshot) -> Plan:
     admit = snapshot.study.state is StudyState.RUNNING
     target = target_in_flight(
         spec.strategy.in_flight,
-        n_workers=len(serving(spec, snapshot.workers)),
+        n_workers=len(proposing_for(spec, snapshot.workers)),
         evaluation_s=snapshot.evaluation_s,
+        n_idle=snapshot.n_idle,
     )
     is_due = admit and snapshot.unaccounted_s >= ACCOUNT_EVERY_S
     return Plan(target=target, admit=admit, account_s=snapshot.unaccounted_s if is_due else 0.0)
@@ -57,7 +61,7 @@ def plan(snapshot: Snapshot) -> Plan:
 
 def is_empty(step: Step) -> bool:
     """Nothing to store."""
-    rows = (step.facts, step.trials, step.new_rounds, step.front, step.reference)
+    rows = (step.facts, step.trials, step.new_rounds, step.front, step.reference, step.joined, step.granted)
     return not any(rows) and step.state is None and not step.cancel_open and step.used_s <= 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 
 from nasd.controller.fronts import KindFront
 from nasd.controller.mind import StudyMind
@@ -43,6 +44,8 @@ def _box(mind: StudyMind, front: KindFront, *, final: bool) -> ScoringBox | None
     for objective, column in zip(front.objectives, front.columns, strict=True):
         name = mind.history.objectives[column].name
         values = list(_baseline_values(mind, name))
+        if not all(map(isfinite, values)):  # a device has not measured them all yet
+            values = [value for value in values if final and isfinite(value)]
         if not values and final:
             values = list(_values(mind, name))
         if objective.source is Source.MEASURED and values:
@@ -89,7 +92,7 @@ def _counts(mind: StudyMind) -> Bounds:
 
 
 def _baseline_values(mind: StudyMind, name: str) -> Iterator[float]:
-    """Of the completed baselines, in trial order."""
+    """Of the completed baselines, in trial order; NaN where one has none yet."""
     n = min(len(mind.parts.baselines), len(mind.history))
     column = next(i for i, objective in enumerate(mind.history.objectives) if objective.name == name)
     sign = mind.history.objectives[column].sign

@@ -1,7 +1,7 @@
-"""Later measuring rounds: what is on a front is measured again, and its values are revised.
+"""Later measuring rounds: what is on a front is measured again, and so is what a limit on the p95 leaves undecided.
 
-A trial has at most one round on its way, so that a revision says which round it answers. All of it is a function of
-the facts in learned order; nothing is stored.
+Their results revise the trials. A trial has at most one round on its way that was asked for here. All of it is a
+function of the facts in learned order; nothing is stored.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nasd.controller.fronts import KindFront, Membership
+from nasd.controller.stages import ROUND_PRIORITY, measurement
 from nasd.domain.history import Fact
 from nasd.domain.ids import DeviceKind, TrialNumber
-from nasd.domain.measurement import Stage
+from nasd.domain.study import StudySpec
 from nasd.ports.trials import NewEvaluation
 
-ROUND_PRIORITY = 5  # after the first look at new trials, before the next training
+MOST_UNDECIDED = 3  # further rounds for a limit that does not decide; then the trial stays off that front
 
 
 class Rounds:
-    """Which rounds were asked for and which are awaited."""
+    """Which rounds were asked for and which are awaited.
 
-    def __init__(self, *, kinds: tuple[DeviceKind, ...], n_rounds: int) -> None:
-        self._kinds = kinds
-        self._n_rounds = n_rounds
+    Args:
+        kinds: that are measured on.
+    """
+
+    def __init__(self, spec: StudySpec, *, kinds: tuple[DeviceKind, ...]) -> None:
+        self._spec, self._kinds, self._n_rounds = spec, kinds, spec.measure.rounds
         self._asked: dict[tuple[TrialNumber, DeviceKind], int] = {}  # the latest round, where it is not the first
         self.awaited: dict[TrialNumber, DeviceKind] = {}
 
@@ -30,7 +34,7 @@ class Rounds:
         self, fact: Fact, changes: Mapping[DeviceKind, Membership], fronts: Mapping[DeviceKind, KindFront]
     ) -> list[tuple[TrialNumber, NewEvaluation]]:
         """The rounds that fall due with this fact: of its own trial and of those that entered a front with it."""
-        if self._n_rounds == 1 or not self._kinds:
+        if not self._kinds:
             return []
         self.awaited.pop(fact.trial, None)
         entered = sorted({number for change in changes.values() for number in change.entered} | {fact.trial})
@@ -42,14 +46,16 @@ class Rounds:
             round_ = self._asked.get((number, kind), 1) + 1
             self._asked[number, kind] = round_
             self.awaited[number] = kind
-            wanted = NewEvaluation(stage=Stage.MEASURE, device_kind=kind, priority=ROUND_PRIORITY, round=round_)
-            due.append((number, wanted))
+            due.append((number, measurement(self._spec, kind, priority=ROUND_PRIORITY, round_=round_)))
         return due
 
     def _next_kind(self, number: TrialNumber, fronts: Mapping[DeviceKind, KindFront]) -> DeviceKind | None:
         if number in self.awaited:
             return None
         for kind in self._kinds:
-            if number in fronts[kind] and self._asked.get((number, kind), 1) < self._n_rounds:
+            asked = self._asked.get((number, kind), 1)
+            if number in fronts[kind] and asked < self._n_rounds:
+                return kind
+            if number in fronts[kind].undecided and asked < self._n_rounds + MOST_UNDECIDED:
                 return kind
         return None

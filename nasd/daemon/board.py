@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
-from nasd.domain.ids import DeviceKind, LearnedSeq, StudyId
+from nasd.domain.ids import DeviceKind, LearnedSeq, StudyId, TrialNumber
 from nasd.domain.lifecycle import State
+from nasd.ports.fleet import Waiting
 from nasd.ports.trials import LiveWorker
 
 
@@ -38,14 +39,24 @@ class StrategyCache:
 
 
 class Board:
-    """Written by planner and stager, read by the reporter."""
+    """Written by planner and stager, read by each other and the reporter.
+
+    Attributes:
+        waiting: what is queued, as of the latest sweep.
+        idle: trials that wait for nothing but devices, by study, as of the latest sweep.
+        workers: live ones.
+        orders: (study, device kind) -> the priority of each trial's first measurement there, where more wait than the
+            kind has workers.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._figures: dict[StudyId, StudyFigures] = {}
         self._caches: dict[StudyId, StrategyCache] = {}
-        self.waiting: Mapping[DeviceKind, int] = {}
+        self.waiting: tuple[Waiting, ...] = ()
+        self.idle: Mapping[StudyId, int] = {}
         self.workers: tuple[LiveWorker, ...] = ()
+        self.orders: Mapping[tuple[StudyId, DeviceKind], Mapping[TrialNumber, int]] = {}
 
     def show(self, study: StudyId, figures: StudyFigures) -> None:
         with self._lock:

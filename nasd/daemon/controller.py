@@ -19,6 +19,7 @@ from nasd.daemon.reporter import Reporter
 from nasd.daemon.stager import Stager
 from nasd.ports.cache import CacheStore
 from nasd.ports.clock import Clock, SystemClock
+from nasd.ports.fleet import FleetStore
 from nasd.ports.queue import Queue
 from nasd.ports.trials import Leadership, Study, TrialStore
 from nasd.telemetry.controller import ControllerTelemetry
@@ -35,12 +36,13 @@ class Outside:
     """What a controller is wired to. Each factory makes a connection of its own: one a loop.
 
     Attributes:
-        trials: given the loop's name, for the connection's title.
+        trials, fleet: given the loop's name, for the connection's title.
         listen: blocks, calling its first argument with each notification, until the event is set.
         build_parts: space, strategy and baselines of a study.
     """
 
     trials: Callable[[str], TrialStore]
+    fleet: Callable[[str], FleetStore]
     leadership: Callable[[], Leadership]
     caches: Callable[[], CacheStore]
     queue: Callable[[], Queue]
@@ -134,8 +136,9 @@ class Controller:
             on_expired=lambda: told("expired"),
         )
         stager = Stager(
-            self._trials(Stager.name),
+            lambda: outside.fleet(Stager.name),
             outside.queue,
+            epoch=epoch,
             board=board,
             telemetry=outside.telemetry,
             every_s=settings.sweep_every_s,

@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 
 from nasd import spaces
 from nasd.controller.costs import declared_costs
+from nasd.controller.kinds import kinds_of
+from nasd.controller.memory import memory_of
 from nasd.controller.mind import Parts
 from nasd.controller.strategy import build_strategy
 from nasd.domain.architecture import Architecture, canonical_json
@@ -26,7 +28,7 @@ def build_parts(study: Study, *, allow: Collection[str] | None = ()) -> Parts:
     Raises:
         UserError: the study names a space or strategy that this version does not have.
     """
-    spec, data = study.spec, study.data
+    spec, data, kinds = study.spec, study.data, kinds_of(study.spec, study.joined)
     # the user's own evaluation without data: only the genes matter
     space = spaces.build(spec.space, data.problem if data else Problem(input_shape=(1,), n_outputs=1))
     declared = declared_costs(spec, allow=allow)
@@ -36,12 +38,14 @@ def build_parts(study: Study, *, allow: Collection[str] | None = ()) -> Parts:
         spec=spec,
         space=space,
         strategy=build_strategy(
-            spec, space, counts=space.counts if spec.is_counted_ahead else nothing_known, declared=declared
+            spec, space, kinds=kinds, counts=space.counts if spec.is_counted_ahead else nothing_known, declared=declared
         ),
         baselines=baselines,
         warm_starts=_warm_starts(spec, baselines),
         declared=declared,
         data=data,
+        kinds=kinds,
+        memory=memory_of(spec, space, data),
     )
 
 

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from nasd.config import ControllerSettings
-from nasd.controller.admission import serving
-from nasd.controller.advance import advance
+from nasd.controller.able import kinds_to_ring, proposing_for
+from nasd.controller.advance import Fleet, advance, is_over
 from nasd.controller.mind import Parts, StudyMind
 from nasd.controller.plan import Plan, Snapshot, is_empty, needs_another_tick, plan
 from nasd.controller.standing import Standing, afresh, live
 from nasd.daemon.board import Board
 from nasd.daemon.loop import Connected, backoff_s
+from nasd.daemon.orders import orders
 from nasd.daemon.served import Served, bring_back
+from nasd.domain.devices import OnMissing
 from nasd.domain.ids import StudyId
 from nasd.domain.killpoints import killpoint
 from nasd.errors import Deposed, UserError
@@ -110,7 +112,10 @@ class Planner:
         for gone in self._served.keys() - rows.keys():
             self._drop(gone)
         self._workers, self._beats = live(now, self._beats, store.workers(), within_s=LIVE_WITHIN_S)
+        for served in self._served.values():
+            served.look_for_workers(self._workers, now)
         self._tools.board.workers = tuple(self._workers)
+        self._tools.board.orders = orders(self._served.values(), self._tools.board.waiting, self._workers, now=now)
         self._telemetry.live_workers(worker.device_kind for worker in self._workers)
 
     def _serve_guarded(self, study: StudyId) -> bool:
@@ -141,38 +146,57 @@ class Planner:
         mind = served.mind or self._bring_back(served)
         killpoint("planner.before_finished")
         batch = self._settings.batch
+        fleet = self._fleet(served, mind)  # before `finished`: what is closed by now is learned in this tick or was
         finished = self._trials.get().finished(served.study.id, batch)
         killpoint("planner.after_finished")
         now = self._clock.monotonic()
         served.pace.note(now, len(finished))
-        step = self._advance(served, mind, finished, self._plan(served, now))
+        step = self._advance(served, mind, finished, self._plan(served, now), fleet)
+        asks = fleet.n_open is None and self._may_end(served, mind)
         if is_empty(step):
-            return False
+            return asks
         self._apply(served, step)
         self._ring(step)
         self._show(served, step)
-        return needs_another_tick(step, n_finished=len(finished), batch=batch)
+        return asks or needs_another_tick(step, n_finished=len(finished), batch=batch)
+
+    def _may_end(self, served: Served, mind: StudyMind) -> bool:
+        return served.study.state is StudyState.RUNNING and is_over(mind)
+
+    def _fleet(self, served: Served, mind: StudyMind) -> Fleet:
+        """What the study may count on; only one that may end is asked what it has open."""
+        spec, now = served.study.spec, self._clock.monotonic()
+        absent = served.absent(now)
+        if not self._may_end(served, mind):
+            # somebody must be there to propose for: a trial never waits for nothing
+            return Fleet(absent if proposing_for(spec, self._workers) else frozenset(), None)
+        n_open = self._trials.get().n_open(served.study.id)
+        is_partial = spec.measure.on_missing_device is OnMissing.FINISH_PARTIAL
+        return Fleet(absent, n_open, give_up=is_partial and bool(n_open) and n_open.keys() <= absent)
 
     def _plan(self, served: Served, now: float) -> Plan:
         if served.paid_until is None or served.study.state is not StudyState.RUNNING:
             served.paid_until = now
-        n_workers = len(serving(served.study.spec, self._workers))
+        n_workers = len(proposing_for(served.study.spec, self._workers))
         wanted = plan(
             Snapshot(
                 study=served.study,
                 workers=self._workers,
                 evaluation_s=served.pace.evaluation_s(n_workers),
                 unaccounted_s=now - served.paid_until,
+                n_idle=self._tools.board.idle.get(served.study.id, 0),
             )
         )
         if wanted.account_s > 0:
             served.paid_until = now
         return wanted
 
-    def _advance(self, served: Served, mind: StudyMind, finished: Sequence[Finished], wanted: Plan) -> Step:
+    def _advance(
+        self, served: Served, mind: StudyMind, finished: Sequence[Finished], wanted: Plan, fleet: Fleet
+    ) -> Step:
         assert served.strategy is not None
         began, proposing = self._clock.monotonic(), served.strategy.spent_s
-        step = advance(mind, finished, target=wanted.target, admit=wanted.admit, used_s=wanted.account_s)
+        step = advance(mind, finished, target=wanted.target, admit=wanted.admit, used_s=wanted.account_s, fleet=fleet)
         took = self._clock.monotonic() - began - (served.strategy.spent_s - proposing)
         self._telemetry.learned(served.study.name, len(finished), took)
         return step
@@ -183,15 +207,16 @@ class Planner:
         began = self._clock.monotonic()
         self._trials.get().apply(self._epoch, step)
         self._telemetry.applied(served.study.name, self._clock.monotonic() - began)
+        served.stored(step)
         killpoint("planner.after_apply")
 
     def _ring(self, step: Step) -> None:
         now = self._clock.monotonic()
         if now < self._ring_at:
             return
-        wanted = [new.device_kind for trial in step.trials for new in trial.evaluations]
-        wanted += [new.device_kind for _, new in step.new_rounds]
-        for kind in dict.fromkeys(wanted):
+        queued = [new for trial in step.trials for new in trial.evaluations]
+        queued += [new for _, new in step.new_rounds]
+        for kind in kinds_to_ring(queued, self._workers):
             reached = self._queue.get().ring(kind)
             self._telemetry.rung(kind, reached=reached)
             if not reached:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from nasd.controller.stall import stall_reason
 from nasd.daemon.board import Board
 from nasd.daemon.loop import Connected
+from nasd.domain.ids import ANYWHERE
 from nasd.domain.killpoints import killpoint
 from nasd.ports.cache import CacheStore
 from nasd.ports.clock import Clock
@@ -42,7 +43,8 @@ class Reporter:
                 figures.name, tally=figures.tally, n_in_flight=figures.n_in_flight, fronts=figures.fronts
             )
         self._save_caches()
-        kinds = sorted({*self._board.waiting, *(worker.device_kind for worker in self._board.workers)})
+        waited_for = {each.device_kind for each in self._board.waiting if each.device_kind != ANYWHERE}
+        kinds = sorted(waited_for | {worker.device_kind for worker in self._board.workers})
         self._telemetry.rings_waiting(self._queue.get().depths(kinds))
         self._say_stall()
         return self._every_s

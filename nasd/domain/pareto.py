@@ -111,6 +111,11 @@ class Front:
         self._append(number, row)
         return Insertion(entered=True, left=left)
 
+    def would_enter(self, losses: ArrayLike) -> bool:
+        """Whether no member beats this row, which has no NaN."""
+        row, present = self._row(losses), self._losses[: self._size]
+        return not ((present <= row).all(axis=1) & (present < row).any(axis=1)).any()
+
     def remove(self, number: TrialNumber) -> bool:
         """Forget a member without bringing back what it had beaten (`rebuild` does that); False if it is none."""
         if number not in self._present:

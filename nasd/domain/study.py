@@ -225,7 +225,7 @@ class StudySpec:
         wanted = {
             SOURCES.get(name, Source.TRAINED) for name in self.quantities()
         }  # what has no name here is train.metric's
-        stages = (Stage.MEASURE,) if Source.MEASURED in wanted else ()
+        stages: tuple[Stage, ...] = (Stage.MEASURE,) if Source.MEASURED in wanted else ()
         if stages and any(self.device_on(kind).needs_artifact for kind in self.device_kinds()):
             stages = (Stage.EXPORT, *stages)
         return (*stages, Stage.TRAIN) if Source.TRAINED in wanted or not stages else stages

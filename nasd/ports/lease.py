@@ -94,7 +94,10 @@ class LeaseStore(Protocol):
         ...
 
     def recipe(self, worker: WorkerId, study: StudyId) -> Mapping[str, object]:
-        """The study's specification as JSON: what an evaluation needs beside its architecture. Never changes."""
+        """The study's specification as JSON: what an evaluation needs beside its architecture.
+
+        It changes only where a device kind joins the study.
+        """
         ...
 
     def renew(self, lease: Lease, progress: Mapping[str, object]) -> Directive: ...

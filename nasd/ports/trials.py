@@ -169,7 +169,7 @@ class Step:
     front: tuple[FrontChange, ...] = ()
     reference: Mapping[str, object] = field(default_factory=dict)
     strategy_version: str | None = None
-    joined: Mapping[DeviceKind, int] = field(default_factory=dict)
+    joined: Mapping[str, int] = field(default_factory=dict)
     granted: tuple[DeviceKind, ...] = ()
     state: tuple[StudyState, str] | None = None
     cancel_open: bool = False
@@ -184,37 +184,6 @@ class OpenLease:
     token: str
     renewals: int
     duration_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """Queued evaluations that are alike: `n` of them.
-
-    Attributes:
-        packages: that their study's code is imported from.
-        n_idle: trials of the study that wait for nothing but such evaluations; 0 where others keep them too.
-        lacks: the format of the file that they wait for; None: they could be leased now.
-    """
-
-    study: StudyId
-    study_name: str
-    packages: tuple[str, ...]
-    stage: Stage
-    device_kind: DeviceKind
-    needs: tuple[str, ...]
-    needs_memory_mib: int
-    n: int
-    n_idle: int = 0
-    lacks: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedMeasure:
-    """A measurement that waits for its device, and the priority it has."""
-
-    evaluation_id: int
-    number: TrialNumber
-    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,27 +256,8 @@ class TrialStore(Protocol):
         """Take back leases that still have the same token and count of renewals; how many there were."""
         ...
 
-    def waiting(self) -> Sequence[Waiting]:
-        """What is queued and due, of studies that are not stopped."""
-        ...
-
     def n_open(self, study: StudyId) -> Mapping[DeviceKind, int]:
-        """Evaluations that are queued or running, by device kind."""
-        ...
-
-    def relax(self, epoch: int, limit: int) -> int:
-        """Let up to `limit` trials end that wait for nothing but devices, longer than their study's patience.
-
-        What the devices measure later revises them. How many there were.
-        """
-        ...
-
-    def queued_measures(self, study: StudyId, kind: DeviceKind, limit: int) -> Sequence[QueuedMeasure]:
-        """Measurements that wait for `kind`, the oldest first."""
-        ...
-
-    def prioritise(self, epoch: int, priorities: Mapping[int, int]) -> None:
-        """Give evaluations that are still queued another priority."""
+        """Evaluations that are queued or running, by device kind; empty where nothing more will come."""
         ...
 
     def workers(self) -> Sequence[LiveWorker]: ...

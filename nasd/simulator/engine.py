@@ -15,10 +15,12 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from nasd.controller.admission import admission_end, serving, stage_kinds
+from nasd.controller.able import proposing_for
+from nasd.controller.admission import admission_end, stage_kinds
 from nasd.controller.advance import advance
 from nasd.controller.mind import Parts, StudyMind
 from nasd.controller.plan import Snapshot, plan
+from nasd.controller.stages import needs
 from nasd.daemon.pace import Pace
 from nasd.daemon.timed import TimedStrategy
 from nasd.domain.ids import TrialId, TrialNumber
@@ -113,7 +115,7 @@ class _Simulation:
             Snapshot(
                 study=self._study,
                 workers=live,
-                evaluation_s=self._pace.evaluation_s(len(serving(self._spec, live))),
+                evaluation_s=self._pace.evaluation_s(len(proposing_for(self._spec, live))),
                 unaccounted_s=self._now - self._paid_until,
             )
         )
@@ -252,10 +254,12 @@ def _place(trial: NewTrial) -> tuple[int, TrialNumber]:
 def _live_worker(parts: Parts, index: int) -> LiveWorker:
     """A worker of the study's first kind that can do all of it."""
     spec = parts.spec
+    wanted = stage_kinds(spec)
     return LiveWorker(
         name=f"virtual-{index}",
-        device_kind=stage_kinds(spec)[0][1],
+        device_kind=spec.device_kinds()[0],
         stages=spec.stages(),
+        offers=tuple({word for stage, kind in wanted for word in needs(spec, stage, kind)}),
         studies=(),
         beats=0,
         last_seen_at=_LONG_AGO,

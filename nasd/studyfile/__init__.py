@@ -5,6 +5,7 @@ Knows nothing of spaces, data sets, strategies or torch; `located` lets a floor 
 
 from nasd.studyfile.compare import allowed_change, changes, refuse_changes, space_fingerprint
 from nasd.studyfile.convert import spec_from_json, spec_to_json
+from nasd.studyfile.kinds import with_found, with_joined, with_kind
 from nasd.studyfile.read import load, located
 
 __all__ = [
@@ -16,4 +17,7 @@ __all__ = [
     "space_fingerprint",
     "spec_from_json",
     "spec_to_json",
+    "with_found",
+    "with_joined",
+    "with_kind",
 ]

@@ -11,6 +11,7 @@ from nasd.domain.study import StudySpec
 from nasd.errors import StudyFileError
 from nasd.studyfile import known
 from nasd.studyfile.convert import spec_to_json
+from nasd.studyfile.kinds import grown
 from nasd.studyfile.source import Source
 
 _FREE = ("budget.trials", "budget.time", "strategy.in_flight")
@@ -40,7 +41,7 @@ def allowed_change(key: str) -> bool:
 
 
 def refuse_changes(old: StudySpec, new: StudySpec, *, file: Path) -> None:
-    """Refuse what would make the trials of `old` mean something else.
+    """Refuse what would make the trials of `old` mean something else; a device kind more does not.
 
     Args:
         old: the study as its trials know it.
@@ -50,7 +51,8 @@ def refuse_changes(old: StudySpec, new: StudySpec, *, file: Path) -> None:
     Raises:
         StudyFileError: names the keys.
     """
-    refused = [key for key in changes(old, new) if not allowed_change(key)]
+    added = grown(old, new)
+    refused = [key for key in changes(old, new) if not allowed_change(key) and key not in added]
     if not refused:
         return
     source = Source.read(file)

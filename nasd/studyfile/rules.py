@@ -20,6 +20,11 @@ _KIND = re.compile(r"[a-z][a-z0-9-]{0,30}", re.ASCII)
 _BIGGEST = 2**63 - 1  # what a database column holds
 
 
+def is_kind(text: str) -> bool:
+    """Whether a device kind may be called so."""
+    return text != ANYWHERE and _KIND.fullmatch(text) is not None
+
+
 def check_keys(source: Source) -> None:
     """Refuse unknown keys and what is not built yet, whichever the file names first.
 
@@ -130,7 +135,7 @@ def _check_list(source: Source, path: KeyPath, value: object) -> None:
 
 def _check_kinds(source: Source, path: KeyPath, kinds: object) -> None:
     for kind in kinds if isinstance(kinds, list) else ():
-        if kind == ANYWHERE or not _KIND.fullmatch(str(kind)):
+        if not is_kind(str(kind)):
             rule = f'a device kind is small letters, digits and -, beginning with a letter, and not "{ANYWHERE}"'
             raise source.error(path, f'names "{kind}": {rule}. Rename it, here and where its workers start')
 

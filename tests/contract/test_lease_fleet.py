@@ -192,6 +192,41 @@ def test_what_no_kind_can_run_is_infeasible(scene: Scene):
     assert scene.database.rows("select state, reason from nasd_core.trial") == [("infeasible", "unsupported")]
 
 
+def with_an_export(scene: Scene) -> None:
+    put(
+        scene,
+        NewEvaluation(Stage.EXPORT, ANYWHERE, 9),
+        NewEvaluation(Stage.MEASURE, PI5, 1, awaits="onnx"),
+        NewEvaluation(Stage.MEASURE, ORIN, 1),
+        NewEvaluation(Stage.TRAIN, ANYWHERE, 0),
+    )
+
+
+def test_a_file_that_cannot_be_made_is_missed_by_those_who_await_it(scene: Scene):
+    """The others need no file: the trial keeps its place on their fronts."""
+    with_an_export(scene)
+    scene.leases.finish(scene.leases.lease_next(worker(scene, ORIN, Stage.EXPORT)), UNSUPPORTED)
+    trained(scene)
+
+    assert scene.database.rows("select state from nasd_core.trial") == [("completed",)]
+    assert scene.database.rows("select device_kind, reason from nasd_core.evaluation where state = 'cancelled'") == [
+        ("pi5", "no_artifact")
+    ]
+
+
+def test_a_file_that_everyone_awaits_and_nobody_can_make_ends_the_trial(scene: Scene):
+    """Before it is trained for nothing."""
+    put(
+        scene,
+        NewEvaluation(Stage.EXPORT, ANYWHERE, 9),
+        NewEvaluation(Stage.MEASURE, PI5, 1, awaits="onnx"),
+        NewEvaluation(Stage.TRAIN, ANYWHERE, 0),
+    )
+    scene.leases.finish(scene.leases.lease_next(worker(scene, ORIN, Stage.EXPORT)), UNSUPPORTED)
+
+    assert scene.database.rows("select state, reason from nasd_core.trial") == [("infeasible", "unsupported")]
+
+
 def test_a_limit_broken_on_one_kind_ends_the_trial_before_it_is_trained(scene: Scene):
     """Cheap before dear: that is what limits are for."""
     both_kinds(scene)

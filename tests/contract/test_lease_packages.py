@@ -8,7 +8,7 @@ from fakes_lease import MemoryLeaseStore
 from users_scene import MODEL, spec_of
 from workers_scene import info, recipe
 
-from nasd.controller.admission import serving
+from nasd.controller.able import serving
 from nasd.domain.architecture import Architecture
 from nasd.domain.history import Proposal
 from nasd.domain.ids import LOCAL, LearnedSeq, TrialNumber
@@ -58,7 +58,7 @@ def test_the_view_says_how_to_start_a_worker_that_may(kitchen: Scene):
 
     ((stall,),) = kitchen.database.rows("select stall from nasd.studies")
 
-    assert stall == ("stalled: 1 evaluations wait for local, where no worker may run its code: nasd worker --allow cam")
+    assert stall == ("stalled: 1 evaluation waits for a worker on local that may run its code: nasd worker --allow cam")
 
 
 def test_a_worker_that_may_not_is_not_counted_on(kitchen: Scene):

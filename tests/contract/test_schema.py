@@ -237,7 +237,7 @@ def test_a_stall_counts_evaluations_and_not_devices(scene: Scene):
 
     [(stall,)] = scene.database.rows("select stall from studies")
 
-    assert stall.startswith("stalled: 1 evaluations wait for local")
+    assert stall == "stalled: 1 evaluation waits for a worker on local that can train"
 
 
 def test_a_database_of_a_newer_program_is_refused(scene: Scene):

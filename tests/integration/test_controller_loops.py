@@ -8,6 +8,7 @@ from dataclasses import replace
 from threading import Event, Thread
 
 import pytest
+from fakes_fleet import FakeFleetStore
 from fakes_trials import FakeCaches, FakeLeadership, FakeQueue, FakeTrialStore, live_worker
 from fakes_world import World
 from prometheus_client import CollectorRegistry
@@ -48,6 +49,7 @@ class Rig:
     def controller(self, holder: str = "one", *, telemetry: ControllerTelemetry | None = None) -> Event:
         outside = Outside(
             trials=lambda _purpose: FakeTrialStore(self.world),
+            fleet=lambda _purpose: FakeFleetStore(self.world),
             leadership=lambda: FakeLeadership(self.world),
             caches=lambda: FakeCaches(self.world),
             queue=lambda: FakeQueue(self.world),

@@ -3,87 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Event, Thread
 
 import pytest
-from database import Database
-from fakes_trials import FakeCaches, FakeQueue
-from fakes_world import World
-from prometheus_client import CollectorRegistry
-from toy_study import DATA, toy_parts, toy_spec, toy_values
+from search_threads import Search
+from toy_study import DATA, toy_parts, toy_spec
 
-from nasd.config import ControllerSettings
 from nasd.controller.mind import StudyMind, rebuild
 from nasd.controller.replay import replay
-from nasd.daemon.controller import Controller, Outside
 from nasd.domain.ids import LOCAL
-from nasd.domain.measurement import UNITS, Measurement, Outcome, OutcomeKind, Stage
-from nasd.ports.lease import Lease, WorkerInfo
 from nasd.ports.trials import StudyState
-from nasd.store.leadership import PgLeadership
-from nasd.store.leases import PgLeaseStore
-from nasd.store.listen import listen
-from nasd.store.studies import PgStudies
 from nasd.store.trials import PgTrialStore
-from nasd.telemetry.controller import ControllerTelemetry
-
-SETTINGS = ControllerSettings(poll_s=0.2, takeover_s=0.5)
-
-
-class Search:
-    """Controllers and workers as threads over one database."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.studies = PgStudies(database.controller)
-        self.threads: list[tuple[Thread, Event]] = []
-
-    def controller(self, holder: str = "one") -> Event:
-        url, world = self.database.controller, World()
-        outside = Outside(
-            trials=lambda purpose: PgTrialStore(url, purpose=purpose),
-            leadership=lambda: PgLeadership(url),
-            caches=lambda: FakeCaches(world),
-            queue=lambda: FakeQueue(world),
-            listen=partial(listen, url),
-            telemetry=ControllerTelemetry(CollectorRegistry()),
-            build_parts=toy_parts,
-        )
-        return self.start(Controller(outside, settings=SETTINGS, holder=holder).run)
-
-    def worker(self, name: str) -> Event:
-        return self.start(partial(self._work, name))
-
-    def start(self, target) -> Event:
-        stop = Event()
-        thread = Thread(target=target, args=(stop,), daemon=True)
-        self.threads.append((thread, stop))
-        thread.start()
-        return stop
-
-    def end(self) -> None:
-        for _, stop in self.threads:
-            stop.set()
-        for thread, _ in self.threads:
-            thread.join(timeout=5)
-            assert not thread.is_alive()
-
-    def _work(self, name: str, stop: Event) -> None:
-        leases = PgLeaseStore(self.database.worker, duration_s=5.0)
-        worker = leases.register(WorkerInfo(name=name, host="host", device_kind=LOCAL, stages=tuple(Stage)))
-        while not stop.is_set():
-            lease = leases.lease_next(worker)
-            if lease is None:
-                stop.wait(0.002)
-            else:
-                leases.finish(lease, measured(lease))
-        leases.close()
-
-
-def measured(lease: Lease) -> Outcome:
-    values = toy_values(lease.architecture, lease.stage)
-    found = tuple(Measurement(name=name, value=value, unit=UNITS[name]) for name, value in values.items())
-    return Outcome(kind=OutcomeKind.COMPLETED, measurements=found)
 
 
 @pytest.fixture

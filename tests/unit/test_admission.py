@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes_trials import live_worker
@@ -11,16 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import toy_spec
 
-from nasd.controller.admission import FAST_S, MAX_AHEAD, admission_end, serving, stage_kinds, target_in_flight
+from nasd.controller.able import proposing_for, serving
+from nasd.controller.admission import FAST_S, MAX_AHEAD, MAX_IDLE, admission_end, stage_kinds, target_in_flight
 from nasd.controller.objectives import total_violation
-from nasd.controller.stall import stall_reason
 from nasd.controller.standing import Standing, afresh, expired, live
-from nasd.domain.ids import DeviceKind
+from nasd.domain.ids import ANYWHERE
 from nasd.domain.measurement import Stage
 from nasd.domain.study import BudgetSpec, LimitSpec, ObjectiveSpec
 from nasd.ports.trials import OpenLease
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def lease(renewals: int = 0, *, token: str = "a", duration_s: float = 10.0) -> OpenLease:
@@ -71,17 +68,34 @@ def test_only_workers_that_can_do_the_study_count():
     able = live_worker("a", studies=("kitchen",))
     others = [
         live_worker("b", studies=("garden",)),
-        live_worker("c", kind="pi5"),
+        live_worker("c", kind="pi5", stages=(Stage.MEASURE,)),
+        replace(live_worker("e", stages=(Stage.MEASURE,)), offers=("onnxruntime",)),
         live_worker("d", stages=(Stage.RUN,)),
     ]
     assert serving(spec, [able, *others]) == (able,)
+
+
+def test_trials_that_a_device_alone_keeps_do_not_hold_up_the_others():
+    """A slow board would fill the whole in-flight target with trials that nobody can help."""
+    busy = target_in_flight(None, n_workers=4, evaluation_s=2.0)
+    assert target_in_flight(None, n_workers=4, evaluation_s=2.0, n_idle=5) == busy + 5
+    assert target_in_flight(None, n_workers=4, evaluation_s=2.0, n_idle=10**6) == busy + MAX_IDLE
+    assert target_in_flight(3, n_workers=4, evaluation_s=2.0, n_idle=5) == 3
+
+
+def test_a_board_that_only_measures_is_no_reason_to_propose_ahead():
+    """Five boards beside one trainer would make proposals that nobody can train for a while."""
+    spec = replace(toy_spec(), objectives={"val_error": ObjectiveSpec(), "latency_ms": ObjectiveSpec(on=("pi5",))})
+    trainer, board = live_worker("a"), live_worker("b", kind="pi5", stages=(Stage.MEASURE,))
+    assert serving(spec, [trainer, board]) == (trainer, board)
+    assert proposing_for(spec, [trainer, board]) == (trainer,)
 
 
 def test_a_trial_is_measured_on_each_kind_and_trained_once_cheap_first():
     """A board that finds a limit broken saves a training."""
     objectives = {"val_error": ObjectiveSpec(), "latency_ms": ObjectiveSpec(on=("pi5", "orin"))}
     spec = replace(toy_spec(), objectives=objectives)
-    assert stage_kinds(spec) == ((Stage.MEASURE, "pi5"), (Stage.MEASURE, "orin"), (Stage.TRAIN, "pi5"))
+    assert stage_kinds(spec) == ((Stage.MEASURE, "pi5"), (Stage.MEASURE, "orin"), (Stage.TRAIN, ANYWHERE))
 
 
 def test_limits_on_counts_are_judged_before_anything_is_queued_and_others_when_known():
@@ -141,36 +155,3 @@ def test_a_worker_whose_beats_stand_still_is_not_live():
     assert alive == ()
     alive, seen = live(11.0, seen, [replace(worker, beats=1)], within_s=10)
     assert len(alive) == 1
-
-
-def seen_at(ago: timedelta, kind: str = "pi5"):
-    return replace(live_worker(kind=kind), last_seen_at=NOW - ago)
-
-
-@pytest.mark.parametrize(
-    ("waiting", "workers", "reason"),
-    [
-        ({}, [], None),
-        ({"pi5": 0}, [], None),
-        ({"pi5": 3}, [seen_at(timedelta(seconds=2))], None),
-        (
-            {"pi5": 14},
-            [seen_at(timedelta(hours=3)), seen_at(timedelta(0), "local")],
-            "14 evaluations wait for pi5, last seen 3 h ago",
-        ),
-        (
-            {"pi5": 1},
-            [seen_at(timedelta(minutes=2))],
-            "no worker is alive; 1 evaluation waits for pi5, last seen 2 min ago",
-        ),
-        (
-            {"local": 2},
-            [],
-            "no worker is alive; 2 evaluations wait for local, never seen; start one: nasd worker",
-        ),
-    ],
-)
-def test_a_stall_is_told_with_its_reason(waiting, workers, reason):
-    """A search that stands still without saying why is the worst thing to wake up to."""
-    counts = {DeviceKind(kind): n for kind, n in waiting.items()}
-    assert stall_reason(counts, workers, NOW) == reason
