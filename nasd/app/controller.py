@@ -18,6 +18,7 @@ from nasd.daemon.controller import Controller, Outside
 from nasd.daemon.parts import build_parts
 from nasd.queue.doorbell import RqDoorbell
 from nasd.store.cache import PgCacheStore
+from nasd.store.fleet import PgFleetStore
 from nasd.store.leadership import PgLeadership
 from nasd.store.listen import listen
 from nasd.store.trials import PgTrialStore
@@ -42,6 +43,7 @@ def serve(settings: Settings, endpoints: Endpoints, stop: Event) -> None:
             max_attempts=settings.lease.max_attempts,
             backoff_s=settings.lease.backoff_s,
         ),
+        fleet=lambda purpose: PgFleetStore(url, purpose=purpose),
         leadership=lambda: PgLeadership(url),
         caches=lambda: PgCacheStore(url),
         queue=lambda: RqDoorbell(endpoints.redis["controller"]),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nasd.app.parent import PARENT_VARIABLE
+from nasd.app.quota import CpuQuota
 from nasd.errors import Unavailable
 
 QUICK_S = 5.0  # a child that ends sooner after its start than this did not work at all
@@ -26,6 +28,8 @@ class Member:
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     log: Path
+    cores: frozenset[int] | None = None  # CPUs that it is pinned to, with all that it starts
+    quota: CpuQuota | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     n_quick_ends: int = 0
@@ -88,7 +92,7 @@ class Family:
     def _start(self, member: Member) -> None:
         member.log.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **member.environment, PARENT_VARIABLE: str(os.getpid())}
-        with member.log.open("ab") as log:
+        with member.log.open("ab") as log, _pinned(member.cores):
             member.process = subprocess.Popen(
                 [sys.executable, "-m", "nasd", *member.arguments],
                 stdin=subprocess.DEVNULL,
@@ -98,8 +102,25 @@ class Family:
                 start_new_session=True,
                 pass_fds=self._keep_fds,  # holding it keeps the embedded pair up while they drain
             )
+        if member.quota is not None:
+            with contextlib.suppress(OSError):  # it ended at once; `mend` says so
+                member.quota.hold(member.process.pid)
         member.started_at = time.monotonic()
         member.n_starts += 1
+
+
+@contextlib.contextmanager
+def _pinned(cores: frozenset[int] | None) -> Iterator[None]:
+    """What is started meanwhile inherits these CPUs from its first moment on."""
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)  # of this thread alone
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _last_line(log: Path) -> str:

@@ -8,7 +8,10 @@ from statistics import fmean
 
 import numpy as np
 
+from nasd.controller.admission import stage_kinds
 from nasd.domain.architecture import Architecture
+from nasd.domain.devices import DevicePrecision, Runtime
+from nasd.domain.ids import ANYWHERE, DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.domain.objective import SOURCES, Source
 from nasd.domain.space import SearchSpace
@@ -154,36 +157,62 @@ def _climbed(space: SearchSpace, start: Architecture, sign: int, rng: np.random.
 
 
 def stage_needs(spec: StudySpec, *, device: str, n_train: int) -> tuple[StageNeed, ...]:
-    """The stages of each trial in the order in which they run.
+    """The stages of each trial in the order in which they run; a measurement for each device kind.
 
     Args:
         device: that training uses here ("cpu").
         n_train: samples in the training split.
     """
-    kinds, quantities = tuple(spec.device_kinds()), spec.quantities()
-    train, measure = spec.train, spec.measure
-    takes = {
-        Stage.MEASURE: f"{measure.windows} windows of {measure.window_s * 1000:g} ms, "
-        f"batch {measure.batch}, threads {measure.threads}",
-        Stage.TRAIN: f"{train.steps} steps of {min(train.batch, n_train)} of {n_train:,} samples, on {device}",
-        Stage.RUN: f"your function {spec.evaluation.run if spec.evaluation else ''}",
-    }
     return tuple(
         StageNeed(
             stage=stage,
-            on=kinds if stage is Stage.MEASURE else kinds[:1],
-            gives=tuple(dict.fromkeys(name for name in quantities if _gives(spec, stage, name))),
-            takes=takes[stage],
+            on=(kind,),
+            gives=tuple(dict.fromkeys(name for name in _quantities(spec, kind) if _gives(spec, stage, name))),
+            takes=_takes(spec, stage, kind, device=device, n_train=n_train),
         )
-        for stage in spec.stages()
+        for stage, kind in stage_kinds(spec)
     )
+
+
+def _quantities(spec: StudySpec, kind: DeviceKind) -> tuple[str, ...]:
+    """What objectives and limits speak of on `kind`; where any device may do the stage, on all."""
+    if kind == ANYWHERE:
+        return spec.quantities()
+    on_kind = {each.name for each in spec.objectives_on(kind)} | {
+        limit.of for limit in spec.limits if limit.on in (None, kind)
+    }
+    return tuple(name for name in spec.quantities() if name in on_kind)
+
+
+def _takes(spec: StudySpec, stage: Stage, kind: DeviceKind, *, device: str, n_train: int) -> str:
+    train, measure = spec.train, spec.measure
+    match stage:
+        case Stage.TRAIN:
+            needs = f", by a worker with {' and '.join(train.needs)}" if train.needs else ""
+            return f"{train.steps} steps of {min(train.batch, n_train)} of {n_train:,} samples, on {device}{needs}"
+        case Stage.EXPORT:
+            formats = dict.fromkeys(spec.device_on(each).artifact for each in spec.device_kinds())
+            return f"untrained weights to {', '.join(each for each in formats if each)}"
+        case Stage.MEASURE:
+            on = spec.device_on(kind)
+            how = (
+                f"{on.offer}, {on.precision}, "
+                if on.offer != Runtime.EAGER or on.precision != DevicePrecision.FP32
+                else ""
+            )
+            windows = f"{measure.windows} windows of {measure.window_s * 1000:g} ms"
+            return f"{windows}, {how}batch {on.batch}, threads {on.threads}"
+        case Stage.RUN:
+            return f"your function {spec.evaluation.run if spec.evaluation else ''}"
 
 
 def _gives(spec: StudySpec, stage: Stage, name: str) -> bool:
     source = SOURCES.get(name, Source.TRAINED)
     if source is Source.COUNTED:  # of the built module, by the stage that builds it first, where not ahead of all
-        return not spec.is_counted_ahead and stage is spec.stages()[0]
-    return stage is Stage.RUN or source is {Stage.MEASURE: Source.MEASURED, Stage.TRAIN: Source.TRAINED}[stage]
+        first = next(each for each in spec.stages() if each is not Stage.EXPORT)
+        return not spec.is_counted_ahead and stage is first
+    of = {Stage.MEASURE: Source.MEASURED, Stage.TRAIN: Source.TRAINED}
+    return stage is Stage.RUN or source is of.get(stage)
 
 
 def spend(spec: StudySpec, timings: Sequence[Timing], *, workers: float) -> tuple[Spend | None, Spend | None]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
+from nasd.domain.ids import LOCAL, DeviceKind
+from nasd.domain.objective import value_name
+
 Row = Mapping[str, object]
 REFERENCE = "medium"  # the hand-made baseline that a search has to beat
 COSTS: Mapping[str, str] = {  # what a network costs -> the word for it
@@ -41,18 +44,25 @@ class Comparison:
 
 
 def compare(
-    front: Sequence[Row], baselines: Sequence[Row], *, costs: Sequence[str], reference: str = REFERENCE
+    front: Sequence[Row],
+    baselines: Sequence[Row],
+    *,
+    costs: Sequence[str],
+    kind: str = LOCAL,
+    reference: str = REFERENCE,
 ) -> Comparison | None:
     """The find worth telling of; None where there is no error objective, no front, or no finished such baseline.
 
-    `costs` names what each network costs among the study's objectives: counts, and what devices measure.
+    `costs` names what each network costs among the study's objectives: counts, and what was measured on `kind`.
 
     The one-standard-error rule: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3. Among the
     members that can't be told from the best, the one with the least sum of log costs.
     """
-    members = [member for row in front if (member := _member(row, costs)) is not None]
+    members = [member for row in front if (member := _member(row, costs, kind)) is not None]
     named = [
-        _member(row, costs) for row in baselines if row.get("baseline") == reference and row.get("state") == "completed"
+        _member(row, costs, kind)
+        for row in baselines
+        if row.get("baseline") == reference and row.get("state") == "completed"
     ]
     if not members or not named or named[0] is None:
         return None
@@ -120,12 +130,13 @@ def sentences(comparison: Comparison, *, reference: str = REFERENCE) -> list[str
     return lines
 
 
-def _member(row: Row, costs: Sequence[str]) -> Member | None:
+def _member(row: Row, costs: Sequence[str], kind: str) -> Member | None:
     objectives = row.get("objectives")
     trial = row.get("trial")
     if not isinstance(objectives, Mapping) or "val_error" not in objectives or not isinstance(trial, int):
         return None
-    known = {name: float(objectives[name]["value"]) for name in costs if name in objectives}
+    keys = {name: value_name(name, DeviceKind(kind)) for name in costs}
+    known = {name: float(objectives[key]["value"]) for name, key in keys.items() if key in objectives}
     error = objectives["val_error"]
     return Member(
         trial=trial,

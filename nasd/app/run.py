@@ -13,6 +13,7 @@ from threading import Event
 
 from nasd.app.endpoints import Endpoints
 from nasd.app.family import Family, Member
+from nasd.app.fleet import Crew
 from nasd.errors import Unavailable, UserError
 from nasd.ports.trials import Study, StudyState
 from nasd.store.connect import DatabaseAway
@@ -52,7 +53,7 @@ def run(
     study: Study,
     endpoints: Endpoints,
     *,
-    n_workers: int,
+    crew: Crew,
     folder: Path,
     stops: Stops,
     on_tick: Callable[[Family], None],
@@ -62,6 +63,7 @@ def run(
     Controller and workers may run the code that the study names: whoever runs a study file means what stands in it.
 
     Args:
+        crew: the workers.
         folder: of the study file, where the user's packages and files are.
 
     Raises:
@@ -72,7 +74,7 @@ def run(
     keep = () if endpoints.services is None else (endpoints.services.lock_fd,)
     family, studies = Family(keep_fds=keep), PgStudies(endpoints.database["controller"])
     try:
-        _start(family, study, endpoints, n_workers=n_workers, folder=folder)
+        _start(family, study, endpoints, crew=crew, folder=folder)
         state = _watch(family, study, studies, endpoints, stops=stops, on_tick=on_tick)
     except BaseException:
         family.kill()
@@ -84,11 +86,10 @@ def run(
     return Ended.COMPLETED if state is StudyState.COMPLETED else Ended.STOPPED
 
 
-def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int, folder: Path) -> None:
+def _start(family: Family, study: Study, endpoints: Endpoints, *, crew: Crew, folder: Path) -> None:
     users = [word for package in packages_of(study.spec) for word in ("--allow", package)]
     ahead = [word for package in controller_packages_of(study.spec) for word in ("--allow", package)]
     logs = endpoints.home / "logs"
-    stages = [word for stage in study.spec.stages() for word in ("--stage", str(stage))]  # others would import torch
     family.add(
         Member(
             name="the controller",
@@ -97,13 +98,15 @@ def _start(family: Family, study: Study, endpoints: Endpoints, *, n_workers: int
             log=logs / f"{study.name}-controller.log",
         )
     )
-    for number in range(1, n_workers + 1):
+    for number, hand in enumerate(crew.hands, 1):
         family.add(
             Member(
-                name=f"worker {number}",
-                arguments=["worker", "--study", study.name, *stages, *users, "--folder", str(folder)],
-                environment=endpoints.environment("worker"),
+                name=hand.name,
+                arguments=["worker", "--study", study.name, *hand.arguments, *users, "--folder", str(folder)],
+                environment={**endpoints.environment("worker"), **hand.environment},
                 log=logs / f"{study.name}-worker-{number}.log",
+                cores=hand.cores,
+                quota=hand.quota,
             )
         )
 

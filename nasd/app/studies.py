@@ -15,7 +15,7 @@ from nasd.domain.study import StudySpec
 from nasd.errors import UserError
 from nasd.ports.trials import Study, StudyState
 from nasd.store.studies import PgStudies
-from nasd.studyfile import load, located, refuse_changes
+from nasd.studyfile import load, located, refuse_changes, with_found, with_joined
 
 
 def open_study(
@@ -26,7 +26,7 @@ def open_study(
     why: str = "run again",
     say: Callable[[str], None] = lambda _line: None,
 ) -> Study:
-    """The study of a file: a new one, or the stored one with the budget the file gives it now.
+    """The study of a file: a new one, or the stored one with the budget and the device kinds the file gives it now.
 
     Args:
         time_s: instead of the file's `budget.time`.
@@ -43,7 +43,7 @@ def open_study(
     if stored is None:
         _create(path, spec, studies, say)
     else:
-        spec = _with_found(spec, stored.spec)
+        spec = with_joined(with_found(spec, stored.spec), stored.spec, stored.joined)
         refuse_changes(stored.spec, spec, file=path)
         studies.go_on(stored.id, spec, why=why)
     found = studies.find(spec.name)
@@ -74,10 +74,3 @@ def _warm(path: Path, spec: StudySpec, prepared: Prepared, studies: PgStudies, s
         say(line)
     found = tuple(each.json for each in (*listed.architectures, *best.architectures))
     return replace(spec, warm_start=replace(spec.warm_start, found=found))
-
-
-def _with_found(spec: StudySpec, stored: StudySpec) -> StudySpec:
-    """What a warm start found is settled when a study is created: files and other studies go on changing."""
-    if spec.warm_start is None or stored.warm_start is None:
-        return spec
-    return replace(spec, warm_start=replace(spec.warm_start, found=stored.warm_start.found))

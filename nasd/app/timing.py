@@ -18,13 +18,17 @@ from nasd.app.foresight import expected, foresee
 from nasd.app.plan import Plan, Timing, decisions, extremes, spend, stage_needs, warnings
 from nasd.app.prepared import Prepared
 from nasd.app.users import in_folder
+from nasd.controller.stages import ENERGY, needs
 from nasd.domain.architecture import Architecture
+from nasd.domain.ids import LOCAL
 from nasd.domain.measurement import Stage
 from nasd.domain.objective import Limit
 from nasd.domain.recipe import searched
 from nasd.domain.seeding import seed_of
-from nasd.domain.study import ModelSpec
+from nasd.domain.study import ModelSpec, StudySpec
 from nasd.errors import CandidateFault
+from nasd.profiling.meters import available
+from nasd.runtimes.offers import can_export, offers
 from nasd.usercode import load_function
 
 if TYPE_CHECKING:
@@ -85,7 +89,9 @@ def make_plan(prepared: Prepared, *, speeds: tuple[float, ...]) -> Plan:
         recipe_parameters=tuple(sorted(searched(spec))),
         decisions=by_gene,
         objectives=tuple(spec.objectives),
-        limits=tuple(_limit_text(limit) for kind in spec.device_kinds() for limit in spec.limits_on(kind)),
+        limits=tuple(
+            dict.fromkeys(_limit_text(limit) for kind in spec.device_kinds() for limit in spec.limits_on(kind))
+        ),
         stages=stage_needs(spec, device=device, n_train=prepared.facts.n_train),
         workers=len(speeds),
         timings=timings,
@@ -98,7 +104,7 @@ def make_plan(prepared: Prepared, *, speeds: tuple[float, ...]) -> Plan:
             space_size=space.size,
             n_decisions=sum(by_gene.values()),
         ),
-        unavailable=lacking,
+        unavailable=(*lacking, *_lacking_for(spec)),
         warnings=warnings(spec, by_gene=by_gene, trials=trials, space_size=space.size, timings=timings),
     )
 
@@ -107,6 +113,28 @@ def _lacking(prepared: Prepared) -> tuple[str, ...]:
     if Stage.RUN in prepared.spec.stages() or importlib.util.find_spec("torch") is not None:
         return ()
     return ("torch is not installed here, so nothing can be trained, measured or timed: install nasd[train]",)
+
+
+def _lacking_for(spec: StudySpec) -> tuple[str, ...]:
+    """What this machine lacks to measure as the study's kinds are measured; another kind has workers of its own."""
+    if Stage.MEASURE not in spec.stages():
+        return ()
+    found = []
+    here, needed = set(offers()), needs(spec, Stage.MEASURE, LOCAL)
+    if LOCAL in spec.device_kinds():
+        found += [
+            f"{word} can't be run here, so that nothing is measured on local"
+            for word in needed
+            if word not in here | {ENERGY}
+        ]
+        if ENERGY in needed and available(on_gpu="gpu" in here) is None:
+            found.append("no energy meter can be read here: energy_mj has no value on local, and no stand-in is used")
+    if Stage.EXPORT in spec.stages() and not can_export():
+        found.append("networks can't be exported here, so that some other worker must: install nasd[export]")
+    others = [kind for kind in spec.device_kinds() if kind != LOCAL]
+    if others:
+        found.append(f"{', '.join(others)}: measured by workers of their own, which this machine can't speak for")
+    return tuple(found)
 
 
 def _device() -> str:
@@ -119,7 +147,7 @@ def _limit_text(limit: Limit) -> str:
     bounds = (
         f"{sign} {value:g}" for sign, value in ((">=", limit.minimum), ("<=", limit.maximum)) if value is not None
     )
-    return f"{limit.of} {' and '.join(bounds)}"
+    return f"{limit.of} {' and '.join(bounds)}" + (f" on {limit.device}" if limit.device else "")
 
 
 def _timings(prepared: Prepared, networks: Sequence[tuple[str, Architecture]]) -> tuple[Timing, ...]:
@@ -214,7 +242,7 @@ def _train_seconds(prepared: Prepared, architecture: Architecture) -> tuple[floa
 
 
 def _measure_seconds(prepared: Prepared, architecture: Architecture) -> float:
-    from nasd.profiling import measure
+    from nasd.profiling.measure import measure
 
     spec = prepared.spec
     started = time.perf_counter()

@@ -19,10 +19,13 @@ class DatabaseRole(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="The database: `upgrade` its schema, or print its `url`."
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="The database: `upgrade` its schema, print its `url`, look after its `artifacts`.",
     )
     group.command("upgrade")(upgrade)
     group.command("url")(url)
+    group.command("artifacts")(artifacts)
     app.add_typer(group, name="db")
 
 
@@ -80,3 +83,35 @@ def url(
         print("note: the embedded database runs only while it is used; `nasd services up` keeps it", file=sys.stderr)
     elif role is not DatabaseRole.READER:
         print("note: NASD_DATABASE_URL is used as it is, whatever the role", file=sys.stderr)
+
+
+def artifacts(
+    evict: Annotated[
+        bool, typer.Option("--evict", help="Remove, oldest first, what no front and no evaluation needs.")
+    ] = False,
+    down_to: Annotated[int, typer.Option("--down-to", metavar="MIB", min=0, help="How much may stay.")] = 0,
+) -> None:
+    """Say how much room exported networks and weights take, and remove what is not needed.
+
+    What is on a front now, or an evaluation waits for, always stays, and so does what was stored within the last hour.
+
+    \b
+    Example:
+        nasd db artifacts
+        nasd db artifacts --evict --down-to 1024
+    """
+    from nasd.app.artifacts import room, tidy
+    from nasd.app.reading import connected, endpoints
+    from nasd.config import read_settings
+    from nasd.ports.clock import SystemClock
+
+    settings = read_settings()
+    with endpoints(settings, None) as found, connected(found, "controller") as connection:
+        if evict:
+            gone = tidy(settings, found.home, connection, now=SystemClock().now(), down_to_bytes=down_to << 20)
+            print(f"removed {len(gone)} artifacts, {sum(one.n_bytes for one in gone) / 2**20:.1f} MiB")
+        seen = room(settings, found.home, connection)
+    print(
+        f"{seen.n} artifacts, {seen.n_bytes / 2**20:.1f} of {settings.artifacts_quota_mib} MiB; "
+        f"{seen.n_needed} of them are needed, {seen.needed_bytes / 2**20:.1f} MiB"
+    )

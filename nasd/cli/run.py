@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nasd.app.endpoints import Endpoints
+    from nasd.app.fleet import Crew
+    from nasd.app.fleet_file import Fleet
     from nasd.app.run import Ended
     from nasd.cli.live import Display
+    from nasd.domain.study import StudySpec
     from nasd.ports.trials import Study
     from nasd.store.connect import Connection
     from nasd.store.view_rows import StudyRow
@@ -32,6 +35,10 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Worker processes; default: one a core.")
     ] = None,
+    fleet: Annotated[
+        Path | None,
+        typer.Option("--fleet", metavar="FLEET.toml", help="Workers as this file says: a simulated fleet of devices."),
+    ] = None,
     time: Annotated[
         str | None, typer.Option("--time", help="Instead of the file's budget.time: 90s, 30m, 4h, 1h30m.")
     ] = None,
@@ -47,6 +54,7 @@ def run(
     Examples:
         nasd run examples/digits-mlp.toml
         nasd run kitchen.toml --workers 4 --time 30m
+        nasd run examples/fleet-study.toml --fleet examples/fleet.toml
     """
     from rich.console import Console
 
@@ -57,7 +65,8 @@ def run(
     from nasd.studyfile import load
 
     settings, console = read_settings(), Console()
-    load(study)  # a mistake in the file is told before a service is started
+    spec = load(study)  # a mistake in a file is told before a service is started
+    simulated = _fleet(fleet, spec, workers=workers)
     time_s = _seconds(time)
     home = home_beside(settings, study)
     if not is_external(settings):
@@ -70,10 +79,40 @@ def run(
             time_s=time_s,
             say=lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False),
         )
-        ended = _search(opened, endpoints, console, n_workers=workers, folder=study.resolve().parent)
-        _closing(opened, endpoints, console, ended, path=study)
+        with closing(_crew(simulated, opened.spec, console, workers=workers)) as crew:
+            ended = _search(opened, endpoints, console, crew=crew, folder=study.resolve().parent)
+        _closing(opened, endpoints, console, ended, again=f"run {study}{f' --fleet {fleet}' if fleet else ''}")
     if ended == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _fleet(path: Path | None, spec: StudySpec, *, workers: int | None) -> Fleet | None:
+    """The fleet's file, checked against the study."""
+    from nasd.app.fleet import usable_cores
+    from nasd.app.fleet_file import Fleet
+    from nasd.errors import SettingsError
+
+    if path is None:
+        return None
+    if workers is not None:
+        raise SettingsError("--workers and --fleet: give one of them; the fleet's file says how many workers there are")
+    fleet = Fleet.read(path)
+    usable = usable_cores()
+    fleet.check(spec, None if usable is None else len(usable))
+    return fleet
+
+
+def _crew(fleet: Fleet | None, spec: StudySpec, console: Console, *, workers: int | None) -> Crew:
+    """The workers to start; says what was done to those of a fleet."""
+    from nasd.app.fleet import alike, crew_of, described
+    from nasd.app.run import default_workers
+
+    if fleet is None:
+        return alike(spec, workers or default_workers())
+    crew = crew_of(fleet, spec)
+    for line in (*described(fleet, spec), *fleet.missing(spec)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return crew
 
 
 def _seconds(text: str | None) -> float | None:
@@ -91,12 +130,12 @@ def _seconds(text: str | None) -> float | None:
     return seconds
 
 
-def _search(study: Study, endpoints: Endpoints, console: Console, *, n_workers: int | None, folder: Path) -> Ended:
+def _search(study: Study, endpoints: Endpoints, console: Console, *, crew: Crew, folder: Path) -> Ended:
     import signal
     from threading import Event
 
     from nasd.app.family import Family
-    from nasd.app.run import Stops, default_workers, run
+    from nasd.app.run import Stops, run
     from nasd.cli.live import Display
     from nasd.errors import Unavailable
     from nasd.store.connect import DatabaseAway
@@ -112,8 +151,7 @@ def _search(study: Study, endpoints: Endpoints, console: Console, *, n_workers: 
                     if display.is_due:
                         _look(study, endpoints, display, restarts=family.n_restarts)
 
-            n_workers = n_workers or default_workers()
-            return run(study, endpoints, n_workers=n_workers, folder=folder, stops=stops, on_tick=on_tick)
+            return run(study, endpoints, crew=crew, folder=folder, stops=stops, on_tick=on_tick)
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
@@ -141,7 +179,7 @@ def _fronts(connection: Connection, row: StudyRow, *, limit: int | None = None) 
     return "\n\n".join(front_table(row, kind, members[:limit], baselines) for kind, members in fronts.items())
 
 
-def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended, *, path: Path) -> None:
+def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended, *, again: str) -> None:
     """The front, what it is worth, the SQL to read it, and where everything lies."""
     from nasd.app.reading import connected
     from nasd.app.report import COSTS, compare, sentences
@@ -152,17 +190,21 @@ def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended,
         progress = views.progress(connection, study.name)
         assert progress is not None
         fronts = _fronts(connection, progress.study)
-        kind = progress.study.device_kinds[0]
         costs = [each.name for each in progress.study.objectives if each.name in COSTS]
-        front, baselines = views.front(connection, study.name, kind), views.baselines(connection, study.name)
-        found = compare(front, baselines, costs=costs)
+        baselines = views.baselines(connection, study.name)
+        found = {
+            kind: compare(views.front(connection, study.name, kind), baselines, costs=costs, kind=kind)
+            for kind in progress.study.device_kinds
+        }
     lines = [
         f"study {study.name} {ended}: {progress.study.state_reason or ''}".rstrip(": "),
         summary(progress),
         "",
         fronts,
     ]
-    lines += ["", *sentences(found)] if found is not None else []
+    for kind, comparison in found.items():
+        where = f"on {kind}, " if len(found) > 1 else ""
+        lines += ["", *_prefixed(where, sentences(comparison))] if comparison is not None else []
     query = f"select * from pareto_front where study = '{study.name}'"  # noqa: S608 - shown, not run
     lines += [
         "",
@@ -170,9 +212,13 @@ def _closing(study: Study, endpoints: Endpoints, console: Console, ended: Ended,
         f"everything lies in: {endpoints.home}",
     ]
     if ended == "interrupted":
-        lines += [f"go on with: {_program()} run {path}"]
+        lines += [f"go on with: {_program()} {again}"]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _prefixed(where: str, lines: list[str]) -> list[str]:
+    return [where + lines[0], *lines[1:]]
 
 
 def _program() -> str:

@@ -40,6 +40,7 @@ def show(
             "evaluations": views.evaluations(connection, row.study, trial),
             "attempts": views.attempts(connection, row.study, trial),
             "measurements": views.measurements(connection, row.study, trial),
+            "artifacts": views.artifacts(connection, row.study, trial),
             "fronts": views.memberships(connection, row.study, trial),
             "events": views.events(connection, row.study, trial),
         }
@@ -55,6 +56,7 @@ def _text(trial: Row, parts: Mapping[str, Sequence[Row]]) -> list[str]:
         _values(trial),
         _evaluations(parts["evaluations"], parts["attempts"]),
         _measurements(parts["measurements"]),
+        _artifacts(parts["artifacts"]),
         _fronts(parts["fronts"]),
         _events(parts["events"]),
     ]
@@ -119,12 +121,20 @@ def _evaluations(evaluations: Sequence[Row], attempts: Sequence[Row]) -> str:
         again = f", replicate {row['replicate']}" if row["replicate"] else ""
         lines.append(
             f"  {row['stage']} on {row['device_kind']}, round {row['round']}{again}: {row['state']}{_because(row)}"
-            f" after {row['attempt']} of {row['max_attempts']} attempts{took}"
+            f" after {row['attempt']} of {row['max_attempts']} attempts{took}{_waits(row)}"
         )
         if row["progress"]:
             lines.append(f"    now: {layout.compact(row['progress'])}")
         lines += [f"    {_attempt(each)}" for each in attempts if each["evaluation"] == row["evaluation"]]
     return "\n".join(lines)
+
+
+def _waits(row: Row) -> str:
+    """What a queued evaluation needs of its worker, and whether its trial goes on without it."""
+    needs = row["needs"] if isinstance(row["needs"], list) else []
+    words = [*needs, *([f"the file {row['awaits']}"] if row["awaits"] else [])]
+    said = f"; needs {', '.join(words)}" if words and row["state"] == "queued" else ""
+    return said + ("" if row["is_required"] else "; the trial does not wait for it")
 
 
 def _attempt(row: Row) -> str:
@@ -157,6 +167,11 @@ def _measurements(rows: Sequence[Row]) -> str:
     ]
     headers = ("  name", "value", "unit", "spread", "n", "from", "attempt", "status", "conditions")
     return "measurements\n" + layout.table(headers, _indented(cells), right=(1, 3, 4, 6))
+
+
+def _artifacts(rows: Sequence[Row]) -> str:
+    cells = [(str(row["format"]), layout.number(row["n_bytes"]), str(row["sha256"])) for row in rows]
+    return "files\n" + layout.table(("  format", "bytes", "sha256"), _indented(cells), right=(1,)) if cells else ""
 
 
 def _fronts(rows: Sequence[Row]) -> str:

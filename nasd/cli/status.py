@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nasd.app.report import ScalarBest
-    from nasd.store.view_rows import FrontScore, Progress, StudyRow, WorkerRow
+    from nasd.store.view_rows import DeviceProgress, FrontScore, Progress, StudyRow, WorkerRow
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +70,7 @@ def _json(progress: Progress, best: Mapping[str, ScalarBest]) -> dict[str, objec
         "n_controllers": progress.n_controllers,
         "best_by_scalar": {kind: dataclasses.asdict(each) for kind, each in best.items()},
         "fronts": [dataclasses.asdict(front) for front in progress.fronts],
+        "devices": [dataclasses.asdict(device) for device in progress.devices],
         "workers": workers,
     }
 
@@ -109,6 +110,7 @@ def _text(progress: Progress, best: Mapping[str, ScalarBest]) -> str:
         f"best      {kind}, by [scalar]: trial {each.trial}, {layout.significant(each.value)}"
         for kind, each in best.items()
     ]
+    lines += [f"device    {_device(device, progress)}" for device in progress.devices]
     lines += [f"worker    {line}" for line in _workers(progress.workers)]
     return "\n".join(lines)
 
@@ -136,6 +138,18 @@ def _front(front: FrontScore) -> str:
     if front.hypervolume is not None:
         score = f"hypervolume {layout.significant(front.hypervolume)}"
     return f"{front.device_kind}: {layout.count(front.front_size, 'member')}, {score}"
+
+
+def _device(device: DeviceProgress, progress: Progress) -> str:
+    """How far measuring is on one kind, and whether somebody measures there."""
+    parts = [f"{device.n_measured} measured", f"{device.n_running} running", f"{device.n_queued} queued"]
+    parts += [f"{device.n_without} could not be measured"] if device.n_without else []
+    is_live = any(
+        worker.device_kind == device.device_kind and worker.state == "live" and "measure" in worker.stages
+        for worker in progress.workers
+    )
+    nobody = "; no live worker measures on it" if device.n_queued and not is_live else ""
+    return f"{device.device_kind}: {', '.join(parts)}{nobody}"
 
 
 def _workers(workers: Sequence[WorkerRow]) -> list[str]:

@@ -33,7 +33,7 @@ def trials(
 ) -> None:
     """List a study's trials, the newest last: state, values, where each came from, and why it failed if it did.
 
-    A `*` marks members of a front. One trial in full: `nasd show STUDY TRIAL`.
+    A `*` marks members of a front; `latency_ms@pi5` is the latency on pi5. One trial in full: `nasd show STUDY TRIAL`.
 
     \b
     Example:
@@ -72,8 +72,14 @@ def _table(study: StudyRow, found: Sequence[Row]) -> str:
         for row in found
     ]
     titles = {objective.name: objective.unit for objective in study.objectives}
-    headers = [layout.header(name, titles.get(name.split("@")[0], "")) for name in headers]
+    headers = [_header(name, titles) for name in headers]
     return layout.table(headers, cells, right=[0, *range(3, 3 + len(names))])
+
+
+def _header(name: str, units: Mapping[str, str]) -> str:
+    """`val_error (fraction)`, `latency_ms@pi5`."""
+    plain, at, kind = name.partition("@")
+    return layout.header(plain, units.get(plain, "")) + at + kind
 
 
 def _value_names(study: StudyRow, found: Sequence[Row]) -> list[str]:
@@ -81,8 +87,8 @@ def _value_names(study: StudyRow, found: Sequence[Row]) -> list[str]:
     known = {name for row in found for name in _objectives(row)}
     names = []
     for objective in study.objectives:
-        kinds = [f"{objective.name}@{kind}" for kind in objective.on if f"{objective.name}@{kind}" in known]
-        names += kinds or [objective.name]
+        keys = [objective.key(kind) for kind in objective.on] or [objective.name]
+        names += [key for key in keys if key in known] or keys[:1]
     return names
 
 
