@@ -12,9 +12,20 @@ NasdError
 ├── SpaceExhausted         a strategy has proposed every architecture of the space
 ├── CandidateFault         the architecture can't be evaluated: INFEASIBLE, never retried
 └── WorldFault             the machine or the network failed: a new attempt
+    ├── ArtifactMissing    ... the artifact store has no such file
+    ├── ArtifactCorrupt    ... what came is not what its hash says
+    ├── ArtifactsAway      ... the artifact store can't be reached: worth trying again at once
+    └── ArtifactsFull      ... its quota is used up
 
 A class exists because somebody handles it differently. Messages name the thing, the value and the remedy.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nasd.domain.measurement import Measurement
 
 
 class NasdError(Exception):
@@ -85,11 +96,19 @@ class CandidateFault(NasdError):
     Attributes:
         kind: closed word for the reason column (`diverged`, `out_of_memory`, `unsupported`, `over_limit`, ...).
         violation: by how much, > 0 and comparable among the trials of a study; None where it has no size.
+        measurements: what was observed of it all the same.
     """
 
-    def __init__(self, kind: str, message: str, *, violation: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        violation: float | None = None,
+        measurements: tuple[Measurement, ...] = (),
+    ) -> None:
         super().__init__(message)
-        self.kind, self.violation = kind, violation
+        self.kind, self.violation, self.measurements = kind, violation, measurements
 
 
 class WorldFault(NasdError):
@@ -98,3 +117,36 @@ class WorldFault(NasdError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class ArtifactMissing(WorldFault):
+    """The artifact store has no file of that hash."""
+
+    def __init__(self, sha256: str, where: str) -> None:
+        super().__init__(
+            "artifact_missing",
+            f"artifact {sha256[:12]} is not in {where}: it was evicted, or its worker has another NASD_ARTIFACTS_URL",
+        )
+        self.sha256 = sha256
+
+
+class ArtifactCorrupt(WorldFault):
+    """A file whose content is not what its hash says; it was not used."""
+
+    def __init__(self, sha256: str, where: str, why: str) -> None:
+        super().__init__("artifact_corrupt", f"artifact {sha256[:12]} of {where} is damaged: {why}")
+        self.sha256 = sha256
+
+
+class ArtifactsAway(WorldFault):
+    """The artifact store can't be reached, or does not let this process in."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__("artifacts_away", f"the artifact store {where} can't be used: {why}")
+
+
+class ArtifactsFull(WorldFault):
+    """No room is left for an artifact."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__("artifacts_full", f"the artifact store {where} is full: {why}")

@@ -20,19 +20,19 @@ import traceback
 from pathlib import Path
 
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind
+from nasd.errors import CandidateFault
 from workers.assignment import Assignment, Json, outcome_to_json
 from workers.control import Control
 from workers.hooks import Hooks, Stopped, StoppedEarly
 from workers.hostlock import HostLock
 from workers.hygiene import Hygiene, fresh_torch, storable
-from workers.recipe import Recipe
-from workers.stages import NEEDS_TORCH, evaluate_of
+from workers.recipe import MOST_KEPT, Recipe
+from workers.stages import evaluate_of, needs_torch
 from workers.verdict import of_exception
 from workers.wire import Wire
 
 STOPPED: Json = {"kind": "stopped"}  # the answer of an evaluation that was told to stop and report nothing
 _PR_SET_PDEATHSIG = 1
-_MAX_RECIPES = 16
 _MESSAGE_CHARACTERS, _TRACEBACK_CHARACTERS = 2_000, 32_000
 _LIBC = ctypes.CDLL(None)
 
@@ -45,7 +45,7 @@ class Child:
     ) -> None:
         self._control, self._lock, self._allow, self._scratch = control, lock, allow, scratch
         self._hygiene = Hygiene()
-        self._ran_users_code = False
+        self._ran_users_code = self._used_torch = False
         self._recipes: dict[int, Json | Recipe] = {}
         self._warming: threading.Thread | None = None
 
@@ -55,15 +55,17 @@ class Child:
         self._warming.start()
 
     def keep_recipe(self, study: int, value: Json) -> None:
-        """Remember a study's recipe; it never changes."""
-        while len(self._recipes) >= _MAX_RECIPES:
+        """Remember a study's recipe, as it is now."""
+        self._recipes.pop(study, None)  # the latest last: the parent counts on those
+        while len(self._recipes) >= MOST_KEPT:
             del self._recipes[next(iter(self._recipes))]
         self._recipes[study] = value
 
     def answer(self, value: Json) -> Json:
         """Carry out one evaluation; whatever it raises becomes its outcome."""
         assignment = Assignment.from_json(value)
-        hooks = Hooks(self._control, self._lock, allow=self._allow, scratch=self._scratch)
+        outbox = None if assignment.outbox is None else Path(assignment.outbox)
+        hooks = Hooks(self._control, self._lock, allow=self._allow, scratch=self._scratch, outbox=outbox)
         began = time.perf_counter()
         try:
             outcome = self._evaluate(assignment, hooks)
@@ -78,6 +80,10 @@ class Child:
             hooks.leave()
         answer = outcome_to_json(outcome)
         answer["seconds"] = {"evaluate": time.perf_counter() - began, "paused": self._control.paused_s}
+        if self._used_torch:
+            answer["torch"] = True
+        if hooks.produced and outcome.kind is OutcomeKind.COMPLETED:
+            answer["produced"] = {name: path.name for name, path in hooks.produced.items()}
         return answer
 
     def is_worn(self) -> bool:
@@ -87,7 +93,8 @@ class Child:
 
     def _evaluate(self, assignment: Assignment, hooks: Hooks) -> Outcome:
         recipe = self._recipe(assignment.study_id)
-        if assignment.stage in NEEDS_TORCH:
+        self._used_torch = needs_torch(assignment.stage, recipe.spec, assignment.device_kind)
+        if self._used_torch:
             if self._warming is not None:
                 self._warming.join()
                 self._warming = None
@@ -113,6 +120,7 @@ class Child:
             message = f"{message[:_MESSAGE_CHARACTERS]} ..."
         return Outcome(
             verdict.kind,
+            error.measurements if isinstance(error, CandidateFault) else (),
             reason=verdict.reason,
             message=storable(message, limit=len(message)),
             violation=verdict.violation,

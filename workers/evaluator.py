@@ -17,8 +17,7 @@ from workers.control import Order
 from workers.hostlock import DEFAULT_DIRECTORY
 from workers.oom import n_oom_kills
 from workers.process import KEEP_LOG_BYTES, ChildProcess, Start
-from workers.recipe import Recipe
-from workers.stages import NEEDS_TORCH
+from workers.recipe import MOST_KEPT, Recipe
 from workers.verdict import Verdict
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,11 @@ class _Watch:
 
 
 class Evaluator:
-    """One evaluation at a time. `order` and `progress` may be called from another thread meanwhile."""
+    """One evaluation at a time. `order` and `progress` may be called from another thread meanwhile.
+
+    Attributes:
+        produced: what the last evaluation left in its outbox: names of files by format.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Evaluator:
         self._n_oom_kills, self._counted_at = 0, 0.0
         self.n_children = 0
         self.n_deaths = 0
+        self.produced: Mapping[str, str] = {}
 
     def start(self) -> None:
         """Start the child ahead of the first evaluation."""
@@ -104,12 +108,15 @@ class Evaluator:
             The outcome; None where it was told to stop and report nothing.
         """
         began = time.monotonic()
+        self.produced = {}
         child = self._ready_child()
         watch = _Watch(assignment.stage, recipe, limit_s or self._settings.time_limit_s, began)
         messages = [assignment.to_json()]
-        if assignment.study_id not in child.known_studies:
+        if child.known_recipes.get(assignment.study_id) is not recipe:
+            if len(child.known_recipes) >= MOST_KEPT:
+                child.known_recipes.clear()
             messages.insert(0, {"study": assignment.study_id, "recipe": dict(recipe)})
-            child.known_studies.add(assignment.study_id)
+            child.known_recipes[assignment.study_id] = recipe
         try:
             child.send(messages)
             return self._await(child, watch, on_long)
@@ -156,9 +163,10 @@ class Evaluator:
             answer = child.wait(TICK_S)
         child.n_evaluations += 1
         log = child.take_log()
-        self._recycle(child, watch, is_worn="worn" in answer)
+        self._recycle(child, watch, is_worn="worn" in answer, used_torch="torch" in answer)
         if answer["kind"] == "stopped":
             return None
+        self.produced = answer.get("produced", {})
         outcome = outcome_from_json(answer)
         return replace(outcome, log=(log + outcome.log)[-KEEP_LOG_BYTES:]) if log else outcome
 
@@ -227,9 +235,9 @@ class Evaluator:
         self._child.control.reset()
         return self._child
 
-    def _recycle(self, child: ChildProcess, watch: _Watch, *, is_worn: bool) -> None:
+    def _recycle(self, child: ChildProcess, watch: _Watch, *, is_worn: bool, used_torch: bool) -> None:
         """End the child where it leaks, is old or worn by users' code; the next evaluation gets a new one."""
-        child.used_torch |= watch.stage in NEEDS_TORCH
+        child.used_torch |= used_torch
         self._warm = child.used_torch  # a worker that trains wants torch in the next child too, any other does not
         age_s = time.monotonic() - child.born_at
         is_old = child.n_evaluations >= self._settings.recycle_after and age_s >= self._min_life_s

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class ChildProcess:
         self.n_evaluations = 0
         self.used_torch = False
         self.born_at = time.monotonic()
-        self.known_studies: set[int] = set()
+        self.known_recipes: dict[int, Mapping[str, object]] = {}  # by study, as it was told them last
         self.control, control_fd = Control.create()
         ours, theirs = socket.socketpair()
         self._wire = Wire(ours)

@@ -13,6 +13,8 @@ from nasd.errors import NasdError, WorldFault
 from nasd.studyfile import spec_from_json
 from nasd.usercode import functions_of, refuse_unless_allowed
 
+MOST_KEPT = 16  # by an evaluating child, the latest ones
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:

@@ -6,17 +6,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from nasd.domain.ids import StudyId, WorkerId
+from nasd.domain.ids import WorkerId
 from nasd.domain.killpoints import killpoint
-from nasd.domain.measurement import Outcome, OutcomeKind
+from nasd.domain.measurement import Outcome, OutcomeKind, Stage
 from nasd.errors import UserError, WorldFault
 from nasd.ports.lease import Lease, LeaseStore
 from workers.assignment import Assignment
 from workers.bundle import SHORT_S, Bundling
+from workers.courier import Courier
 from workers.evaluator import Evaluator
 from workers.keeper import Keeper
-from workers.recipe import Recipe
+from workers.recipes import RecipeBook
 from workers.reporter import Reporter
 from workers.stats import WorkerStats
 from workers.stop import Stop
@@ -25,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_S = 20.0  # of leasing before rq gets a turn
 LINGER_S, LONGEST_LINGER_S = 0.001, 0.05  # between looks for more, where evaluations are short
-_MAX_RECIPES = 64
+_PRODUCING = frozenset({Stage.EXPORT})  # stages that leave artifacts behind
 
 
 class Session:
@@ -39,6 +41,7 @@ class Session:
         evaluator: Evaluator,
         keeper: Keeper,
         reporter: Reporter,
+        courier: Courier,
         stats: WorkerStats,
         stop: Stop,
         pass_on: Callable[[], object] = lambda: None,
@@ -51,16 +54,16 @@ class Session:
             evaluator: carries out evaluations.
             keeper: renews leases; started already.
             reporter: brings outcomes back.
+            courier: brings artifacts to and fro.
             stats: what to count in.
             stop: asked between evaluations; the evaluator asks it meanwhile.
             pass_on: rings for the next idle worker. The controller rings once however much work there is, so whoever it
                 woke rings again as soon as there may be more than it can do itself.
         """
         self._store, self._worker = store, worker
-        self._evaluator, self._keeper, self._reporter = evaluator, keeper, reporter
+        self._evaluator, self._keeper, self._reporter, self._courier = evaluator, keeper, reporter, courier
         self._stats, self._stop, self._pass_on = stats, stop, pass_on
-        self._recipes: dict[StudyId, Mapping[str, object]] = {}
-        self._limits: dict[tuple[StudyId, str], float | None] = {}
+        self._recipes = RecipeBook(store, worker, stop)
         self._bundling = Bundling()
         self._finished: list[tuple[Lease, Outcome]] = []
         self._rest: deque[Lease] = deque()
@@ -183,36 +186,25 @@ class Session:
     def _outcome(self, lease: Lease) -> Outcome | None:
         """What the evaluation came to; None where there is nothing to report."""
         try:
-            recipe = self._recipe(lease.study_id)
+            recipe = self._recipes.of(lease)
             if recipe is None:
                 return None
-            limit_s = self._limit_s(lease, recipe)
-            return self._evaluator.evaluate(Assignment.of(lease), recipe, limit_s=limit_s, on_long=self._on_long)
+            return self._evaluated(lease, recipe)
         except WorldFault as fault:
             return Outcome(OutcomeKind.FAILED, reason=fault.kind, message=str(fault))
 
-    def _recipe(self, study: StudyId) -> Mapping[str, object] | None:
-        """The study's recipe, waiting for the store; None on a request to leave."""
-        wait_s = 0.1
-        while study not in self._recipes:
-            try:
-                if len(self._recipes) >= _MAX_RECIPES:
-                    self._recipes.clear()
-                self._recipes[study] = self._store.recipe(self._worker, study)
-            except UserError:
-                raise
-            except Exception as error:  # noqa: BLE001 - as in _lease_next; the lease at hand is being renewed
-                logger.warning("store unreachable", extra={"fields": {"error": repr(error)}})
-                if self._stop.wait(wait_s):
-                    return None
-                wait_s = min(wait_s * 2, 2.0)
-        return self._recipes[study]
-
-    def _limit_s(self, lease: Lease, recipe: Mapping[str, object]) -> float | None:
-        key = (lease.study_id, str(lease.stage))
-        if key not in self._limits:
-            self._limits[key] = Recipe.read(recipe).time_limit_s(lease.stage)
-        return self._limits[key]
+    def _evaluated(self, lease: Lease, recipe: Mapping[str, object]) -> Outcome | None:
+        """The child's outcome, with what it made in the artifact store before anything is reported or spooled."""
+        limit_s = self._recipes.limit_s(lease)
+        outbox = str(self._courier.outbox()) if lease.stage in _PRODUCING else None
+        try:
+            assignment = Assignment.of(lease, artifacts=self._courier.fetch(lease), outbox=outbox)
+            outcome = self._evaluator.evaluate(assignment, recipe, limit_s=limit_s, on_long=self._on_long)
+            if outcome is None or not self._evaluator.produced:
+                return outcome
+            return replace(outcome, artifacts=self._courier.deliver(self._evaluator.produced))
+        finally:
+            self._courier.clear()
 
     def _running(self, began: float) -> tuple[float, float]:
         paused_s = self._evaluator.paused_s()
