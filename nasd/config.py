@@ -17,6 +17,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -68,6 +69,7 @@ class WorkerSettings(_Frozen):
     metrics_port: int | None = Field(default=None, ge=0, le=65535)  # of a worker; None: no server, 0: any free
     allow: tuple[str, ...] = ()  # top-level packages that users' functions may be imported from
     folder: Path | None = None  # where users' packages and files are; None: the current folder
+    artifacts_cache_mib: PositiveInt = 1024  # of fetched artifacts that a host keeps, the longest unused go first
 
     @field_validator("allow")
     @classmethod
@@ -82,6 +84,7 @@ class ControllerSettings(_Frozen):
     reap_every_s: PositiveFloat = 1.0
     sweep_every_s: PositiveFloat = 1.0
     report_every_s: PositiveFloat = 1.0
+    tidy_every_s: PositiveFloat = 60.0  # looks for room among artifacts
     takeover_s: PositiveFloat = 5.0  # a leader that stands still this long is deposed
     cache_every: PositiveInt = 500  # learned facts between two stored strategy caches
     batch: PositiveInt = 64  # facts learned in one transaction at most
@@ -105,6 +108,14 @@ class Settings(BaseSettings):
     cache: Path | None = None  # what can be made again, such as prepared data; None: nasd in the user's cache folder
     role_prefix: str = Field(default="nasd", pattern=r"^[a-z][a-z0-9_]{0,20}$")
     metrics_port: int | None = Field(default=None, ge=0, le=65535)  # of the controller; None: no server, 0: any free
+    artifacts_url: str | None = None  # file://, http(s):// or any fsspec URL; None: the folder `artifacts` of the home
+    artifacts_token: str | None = None  # for http(s)://
+    artifacts_ca: Path | None = None  # the certificate that signed an https:// store's; None: the system's
+    artifacts_quota_mib: PositiveInt = 4096  # of all artifacts in a folder or behind an fsspec URL
+    artifacts_listen: str | None = Field(
+        default=None, pattern=r"^\S+:\d{1,5}$"
+    )  # HOST:PORT where a controller serves them
+    join: SecretStr | None = None  # token with which this machine becomes a device: what `nasd device add` prints
     parent: int | None = None  # process whose end ends this one; set by `nasd run` for its children
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     lease: LeaseSettings = LeaseSettings()
@@ -167,6 +178,37 @@ def cache_folder() -> tuple[Path | None, bool]:
         return None, False
 
 
+def meter_function() -> str | None:
+    """`NASD_METER`, the user's own energy meter (`package.module:function`), as the evaluating process finds it."""
+    return os.environ.get("NASD_METER") or None
+
+
+def config_folder() -> Path:
+    """Where a user's programs keep what they were told: `nasd` in `XDG_CONFIG_HOME` or `~/.config`.
+
+    Raises:
+        SettingsError: the user has no home.
+    """
+    return _user_folder("XDG_CONFIG_HOME", ".config")
+
+
+def state_folder() -> Path:
+    """Where they keep what outlives them: `nasd` in `XDG_STATE_HOME` or `~/.local/state`.
+
+    Raises:
+        SettingsError: the user has no home.
+    """
+    return _user_folder("XDG_STATE_HOME", ".local/state")
+
+
+def _user_folder(variable: str, otherwise: str) -> Path:
+    base = Path(os.environ.get(variable, ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / otherwise) / "nasd"
+    except RuntimeError as error:
+        raise SettingsError("this user has no home folder: set NASD_HOME to a folder for this device") from error
+
+
 def settings_error(error: ValidationError) -> SettingsError:
     """The first of pydantic's findings as one sentence; values that may hold a password are not shown."""
     first = error.errors(include_url=False, include_context=False)[0]
@@ -174,6 +216,6 @@ def settings_error(error: ValidationError) -> SettingsError:
     problem = first["msg"].removeprefix("Value error, ").replace("Input should ", "must ")
     if first["type"] == "extra_forbidden":
         return SettingsError(f"{variable}: no such setting. Unset it")
-    is_secret = variable.endswith("_URL") or isinstance(first["input"], dict)
+    is_secret = variable.endswith(("_URL", "_TOKEN")) or isinstance(first["input"], dict)
     shown = variable if is_secret else f"{variable}={first['input']}"
     return SettingsError(f"{shown}: {problem[:1].lower()}{problem[1:]}. Correct or unset it")

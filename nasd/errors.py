@@ -20,14 +20,6 @@ NasdError
 A class exists because somebody handles it differently. Messages name the thing, the value and the remedy.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from nasd.domain.measurement import Measurement
-
-
 class NasdError(Exception):
     """Base of everything below; never raised itself."""
 
@@ -96,19 +88,11 @@ class CandidateFault(NasdError):
     Attributes:
         kind: closed word for the reason column (`diverged`, `out_of_memory`, `unsupported`, `over_limit`, ...).
         violation: by how much, > 0 and comparable among the trials of a study; None where it has no size.
-        measurements: what was observed of it all the same.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        message: str,
-        *,
-        violation: float | None = None,
-        measurements: tuple[Measurement, ...] = (),
-    ) -> None:
+    def __init__(self, kind: str, message: str, *, violation: float | None = None) -> None:
         super().__init__(message)
-        self.kind, self.violation, self.measurements = kind, violation, measurements
+        self.kind, self.violation = kind, violation
 
 
 class WorldFault(NasdError):

@@ -24,10 +24,12 @@ from nasd.errors import FunctionError
 
 Function = Callable[..., Any]  # what it takes and returns is checked where it is called
 
-_SECRETS = frozenset({"NASD_DATABASE_URL", "NASD_REDIS_URL", "PGPASSWORD"})
+_SECRETS = frozenset(
+    {"NASD_ARTIFACTS_TOKEN", "NASD_ARTIFACTS_URL", "NASD_DATABASE_URL", "NASD_JOIN", "NASD_REDIS_URL", "PGPASSWORD"}
+)
 _STAGES: Mapping[str, frozenset[Stage]] = {  # key of the study file -> the stages that call its function
-    "data.load": frozenset({Stage.TRAIN, Stage.RUN}),
-    "model.build": frozenset({Stage.TRAIN, Stage.MEASURE}),
+    "data.load": frozenset({Stage.TRAIN, Stage.RUN, Stage.EXPORT}),  # which calibrates int8 on them
+    "model.build": frozenset({Stage.TRAIN, Stage.MEASURE, Stage.EXPORT}),
     "train.metric": frozenset({Stage.TRAIN}),
     "evaluation.run": frozenset({Stage.RUN}),
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nasd.domain.architecture import Architecture
+from nasd.domain.artifact import ArtifactRef
 from nasd.domain.ids import DeviceKind, StudyId, TrialNumber
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind, Stage
 from nasd.ports.lease import Lease
@@ -16,7 +17,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A lease without its token: users' code runs beside it and has no business with the right to report."""
+    """A lease without its token: users' code runs beside it and has no business with the right to report.
+
+    Attributes:
+        artifacts: paths of this machine by format.
+        outbox: a folder for what the stage makes; None: it makes nothing.
+    """
 
     study_id: StudyId
     study_name: str
@@ -27,9 +33,11 @@ class Assignment:
     seed: int
     fidelity: int
     architecture: Architecture
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    outbox: str | None = None
 
     @classmethod
-    def of(cls, lease: Lease) -> Assignment:
+    def of(cls, lease: Lease, *, artifacts: Mapping[str, str] | None = None, outbox: str | None = None) -> Assignment:
         return cls(
             study_id=lease.study_id,
             study_name=lease.study_name,
@@ -40,10 +48,16 @@ class Assignment:
             seed=lease.seed,
             fidelity=lease.fidelity,
             architecture=lease.architecture,
+            artifacts=artifacts or {},
+            outbox=outbox,
         )
 
     def to_json(self) -> Json:
+        files: Json = {"artifacts": dict(self.artifacts)} if self.artifacts else {}
+        if self.outbox is not None:
+            files["outbox"] = self.outbox
         return {
+            **files,
             "study_id": self.study_id,
             "study_name": self.study_name,
             "trial_number": self.trial_number,
@@ -71,6 +85,8 @@ def outcome_to_json(outcome: Outcome) -> Json:
             asdict(one) | {"conditions": dict(one.conditions)} if one.conditions else asdict(one)
             for one in outcome.measurements
         ]
+    if outcome.artifacts:
+        value["artifacts"] = [asdict(one) for one in outcome.artifacts]
     for name in ("reason", "message", "violation", "log"):
         if content := getattr(outcome, name):
             value[name] = content
@@ -91,6 +107,7 @@ def outcome_from_json(value: Json) -> Outcome:
         violation=value.get("violation"),
         log=value.get("log", ""),
         seconds=value.get("seconds", {}),
+        artifacts=tuple(ArtifactRef(**one) for one in value.get("artifacts", ())),
     )
 
 

@@ -20,7 +20,6 @@ import traceback
 from pathlib import Path
 
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind
-from nasd.errors import CandidateFault
 from workers.assignment import Assignment, Json, outcome_to_json
 from workers.control import Control
 from workers.hooks import Hooks, Stopped, StoppedEarly
@@ -28,6 +27,7 @@ from workers.hostlock import HostLock
 from workers.hygiene import Hygiene, fresh_torch, storable
 from workers.recipe import MOST_KEPT, Recipe
 from workers.stages import evaluate_of, needs_torch
+from workers.stages.limits import OverLimit
 from workers.verdict import of_exception
 from workers.wire import Wire
 
@@ -93,6 +93,9 @@ class Child:
 
     def _evaluate(self, assignment: Assignment, hooks: Hooks) -> Outcome:
         recipe = self._recipe(assignment.study_id)
+        self._ran_users_code = recipe.runs_users_code(assignment.stage, assignment.device_kind)
+        if self._ran_users_code:
+            recipe.refuse_unless(self._allow)
         self._used_torch = needs_torch(assignment.stage, recipe.spec, assignment.device_kind)
         if self._used_torch:
             if self._warming is not None:
@@ -100,7 +103,6 @@ class Child:
                 self._warming = None
             fresh_torch()
         evaluate = evaluate_of(assignment.stage)
-        self._ran_users_code = recipe.runs_users_code(assignment.stage)
         self._control.mark_running()
         measured: tuple[Measurement, ...] = evaluate(assignment, recipe.spec, recipe.data, hooks)
         return Outcome(OutcomeKind.COMPLETED, measured)
@@ -109,7 +111,6 @@ class Child:
         recipe = self._recipes[study]
         if not isinstance(recipe, Recipe):
             recipe = Recipe.read(recipe)
-            recipe.refuse_unless(self._allow)
             self._recipes[study] = recipe
         return recipe
 
@@ -120,7 +121,7 @@ class Child:
             message = f"{message[:_MESSAGE_CHARACTERS]} ..."
         return Outcome(
             verdict.kind,
-            error.measurements if isinstance(error, CandidateFault) else (),
+            error.measurements if isinstance(error, OverLimit) else (),
             reason=verdict.reason,
             message=storable(message, limit=len(message)),
             violation=verdict.violation,

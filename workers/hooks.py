@@ -33,7 +33,13 @@ class Hooks:
     """One evaluation's ear: orders of the worker, and other workers' wish to measure."""
 
     def __init__(
-        self, control: Control, lock: HostLock, *, allow: frozenset[str] = frozenset(), scratch: Path | None = None
+        self,
+        control: Control,
+        lock: HostLock,
+        *,
+        allow: frozenset[str] = frozenset(),
+        scratch: Path | None = None,
+        outbox: Path | None = None,
     ) -> None:
         """Of an evaluation that begins.
 
@@ -42,12 +48,20 @@ class Hooks:
             lock: of this host.
             allow: top-level packages that the user's code may come from.
             scratch: a folder for checkpoints that the next attempt on this host finds; None: there is none.
+            outbox: an empty folder for artifacts; None: this stage makes none. What is in it counts once it is named in
+                `produced`, by format, and the evaluation completes.
         """
         self._control = control
         self._lock = lock
         self._paused_s = 0.0
-        self.allow, self.scratch = allow, scratch
+        self.allow, self.scratch, self.outbox = allow, scratch, outbox
         self.partial: dict[str, float] = {}
+        self.produced: dict[str, Path] = {}
+
+    @property
+    def lock_directory(self) -> Path:
+        """Of the host's measuring lock, which all workers of the host share."""
+        return self._lock.directory
 
     def at_step(self, step: int) -> None:
         """A training step's boundary: obey, then wait while somebody measures; keeps measurers out until the next one.

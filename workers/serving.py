@@ -12,23 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from nasd.artifacts import open_store
 from nasd.config import Settings
 from nasd.domain.ids import WorkerId
+from nasd.domain.measurement import Stage
 from nasd.errors import UserError
 from nasd.ports.lease import LeaseStore, WorkerInfo
 from nasd.queue.doorbell import RqDoorbell
 from nasd.queue.listener import Listener
+from workers.courier import Courier
 from workers.evaluator import Evaluator
 from workers.hostlock import DEFAULT_DIRECTORY
 from workers.keeper import Keeper
 from workers.reporter import Reporter
 from workers.session import Session
 from workers.spool import Spool
-from workers.stages import NEEDS_TORCH
 from workers.stats import WorkerStats
 from workers.stop import Stop
 
 logger = logging.getLogger(__name__)
+
+_TORCH = "torch"  # among a worker's offers
 
 
 def serve(
@@ -63,7 +67,7 @@ def serve(
     stats, stop = stats or WorkerStats(), stop or Stop()
     evaluator = Evaluator(
         settings.worker,
-        warm=bool(NEEDS_TORCH.intersection(info.stages)),
+        warm=_TORCH in info.offers and set(info.stages) != {Stage.RUN},
         wake=stop.fileno(),
         is_stopping=lambda: stop.requested,
         lock_directory=lock_directory,
@@ -126,6 +130,7 @@ class _Parts:
             evaluator=self.evaluator,
             keeper=keeper,
             reporter=Reporter(self.store, self.worker, spool, self.stats, self.stop),
+            courier=_courier(self.settings, self.stop),
             stats=self.stats,
             stop=self.stop,
             pass_on=(lambda: bell.ring(self.info.device_kind)) if bell is not None else (lambda: None),
@@ -155,6 +160,24 @@ class _Parts:
         listener.run()
         if refusals:
             raise refusals[0]
+
+
+def _courier(settings: Settings, stop: Stop) -> Courier:
+    home = _home(settings)
+    artifacts = open_store(
+        settings.artifacts_url,
+        home,
+        settings.artifacts_token,
+        ca=settings.artifacts_ca,
+        quota_bytes=settings.artifacts_quota_mib << 20,
+    )
+    return Courier(
+        artifacts,
+        home,
+        cache_bytes=settings.worker.artifacts_cache_mib << 20,
+        wait=stop.wait,
+        is_stopping=lambda: stop.requested,
+    )
 
 
 def _home(settings: Settings) -> Path:

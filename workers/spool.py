@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nasd.domain.architecture import Architecture
+from nasd.domain.artifact import ArtifactRef
 from nasd.domain.measurement import Outcome, Stage
 from nasd.ports.lease import Lease
 from workers.assignment import outcome_from_json, outcome_to_json
@@ -95,5 +96,10 @@ def _lease_to_json(lease: Lease) -> dict[str, Any]:
 
 def _lease_from_json(value: dict[str, Any]) -> Lease:
     return Lease(
-        **value | {"architecture": Architecture.from_json(value["architecture"]), "stage": Stage(value["stage"])}
+        **value
+        | {
+            "architecture": Architecture.from_json(value["architecture"]),
+            "stage": Stage(value["stage"]),
+            "artifacts": tuple(ArtifactRef(**one) for one in value.get("artifacts", ())),
+        }
     )

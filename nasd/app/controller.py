@@ -12,6 +12,7 @@ from threading import Event
 
 from prometheus_client import CollectorRegistry
 
+from nasd.app.artifacts import make_room, served
 from nasd.app.endpoints import Endpoints
 from nasd.config import Settings
 from nasd.daemon.controller import Controller, Outside
@@ -30,7 +31,7 @@ def serve(settings: Settings, endpoints: Endpoints, stop: Event) -> None:
     """Serve every study of the database until `stop` is set.
 
     Raises:
-        SettingsError: the metrics port can't be had.
+        SettingsError: the metrics port or that of artifacts can't be had.
     """
     importlib.import_module("nasd.strategies.screened")  # pymoo and scipy import slowly: do it before leading
     url, registry = endpoints.database["controller"], CollectorRegistry()
@@ -50,13 +51,15 @@ def serve(settings: Settings, endpoints: Endpoints, stop: Event) -> None:
         listen=lambda on_notify, ended: listen(url, on_notify, ended),
         telemetry=telemetry,
         build_parts=partial(build_parts, allow=settings.controller.allow),
+        tidy=lambda: make_room(settings, endpoints),
     )
     for folder in (settings.controller.folder, Path.cwd()):  # where packages of the user's are, after all others
         if folder is not None and str(folder) not in sys.path:
             sys.path.append(str(folder))
     try:
         holder = f"{socket.gethostname()}-{os.getpid()}"
-        Controller(outside, settings=settings.controller, holder=holder).run(stop)
+        with served(settings, endpoints):
+            Controller(outside, settings=settings.controller, holder=holder).run(stop)
     finally:
         if server is not None:
             server.close()

@@ -10,6 +10,7 @@ from threading import Event, Thread
 from nasd.config import ControllerSettings
 from nasd.controller.mind import Parts
 from nasd.daemon.board import Board
+from nasd.daemon.housekeeper import Housekeeper
 from nasd.daemon.leader import Leader
 from nasd.daemon.loop import Loop, backoff_s, run_loop
 from nasd.daemon.parts import build_parts
@@ -39,6 +40,7 @@ class Outside:
         trials, fleet: given the loop's name, for the connection's title.
         listen: blocks, calling its first argument with each notification, until the event is set.
         build_parts: space, strategy and baselines of a study.
+        tidy: removes artifacts that nothing needs where room grows short; how many.
     """
 
     trials: Callable[[str], TrialStore]
@@ -49,6 +51,7 @@ class Outside:
     listen: Listen
     telemetry: ControllerTelemetry
     build_parts: Callable[[Study], Parts] = build_parts
+    tidy: Callable[[], int] = lambda: 0
     clock: Clock = field(default_factory=SystemClock)
 
 
@@ -151,7 +154,7 @@ class Controller:
             telemetry=outside.telemetry,
             every_s=settings.report_every_s,
         )
-        return reaper, stager, reporter
+        return reaper, stager, reporter, Housekeeper(outside.tidy, every_s=settings.tidy_every_s)
 
     def _listen(self, told: Callable[[str], None], ended: Event) -> None:
         n_failures = 0

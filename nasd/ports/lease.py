@@ -90,7 +90,7 @@ class LeaseStore(Protocol):
     def register(self, worker: WorkerInfo) -> WorkerId: ...
 
     def lease_next(self, worker: WorkerId) -> Lease | None:
-        """The next evaluation that its device kind, stages, studies, packages, offers and memory allow; None when nothing is left."""
+        """The next evaluation that its kind, stages, studies, packages, offers and memory allow; None: none is left."""
         ...
 
     def recipe(self, worker: WorkerId, study: StudyId) -> Mapping[str, object]:

@@ -89,7 +89,7 @@ class Tensors:
         if problem.vocabulary:
             train_x, validation_x = (_tokens(x, device) for x in (split.train_x, split.validation_x))
         else:
-            at = _moments(split.train_x)
+            at = moments(split.train_x)
             train_x, validation_x = (
                 _numbers(x, *at, device, channels_inside=channels_last) for x in (split.train_x, split.validation_x)
             )
@@ -97,7 +97,7 @@ class Tensors:
         if problem.task is Task.LM:
             train_y, validation_y = (_tokens(y, device) for y in (split.train_y, split.validation_y))
         elif problem.task is Task.REGRESSION:
-            mean, scale = _moments(split.train_y, axis=0)
+            mean, scale = moments(split.train_y, axis=0)
             train_y, validation_y = (_numbers(y, mean, scale, device) for y in (split.train_y, split.validation_y))
             target_mean, target_scale = (torch.as_tensor(each, dtype=torch.float32) for each in (mean, scale))
         else:
@@ -138,7 +138,7 @@ class Tensors:
                 yield Batch(self.train_x.at(index), self.train_y.at(index))
 
 
-def _moments(x: Array, *, axis: int | None = None) -> tuple[Any, Any]:
+def moments(x: Array, *, axis: int | None = None) -> tuple[Any, Any]:
     """Mean and deviation in float64, of all numbers or along `axis` 0; a deviation of next to nothing counts as 1e-6.
 
     In blocks of rows: float64 copies of a large data set would take more memory than the data.

@@ -15,14 +15,13 @@ import redis
 from device_scene import DeviceScene, info, listening_scene, nasd, running, two_measurements
 
 from nasd.app import devices
+from nasd.app.artifacts import archive_of, served
 from nasd.artifacts import open_store
-from nasd.artifacts.endpoint import ArtifactEndpoint, by_digests
 from nasd.config import Settings
 from nasd.domain.measurement import Measurement, Outcome, OutcomeKind
 from nasd.errors import ArtifactsAway, Unavailable
-from nasd.services import publish_artifacts, status
+from nasd.services import status
 from nasd.store.connect import DatabaseAway
-from nasd.store.devices import PgDevices
 from nasd.store.studies import PgStudies
 from workers.joining import join
 
@@ -108,24 +107,19 @@ def test_a_device_sees_no_table(scene: DeviceScene):
 
 def test_a_device_reaches_artifacts_until_it_is_revoked(scene: DeviceScene, tmp_path: Path):
     """With its own token, through the same port; whose hash the database has and nothing else."""
-    joined, served = scene.joined("carrier"), open_store(None, tmp_path / "controller")
+    joined = scene.joined("carrier")
     own = joined.settings(Settings(home=tmp_path))
     store = open_store(own.artifacts_url, tmp_path, own.artifacts_token, ca=own.artifacts_ca)
     file, fetched = tmp_path / "model.onnx", tmp_path / "fetched"
     file.write_bytes(b"x" * 3_000_000)
-    known = PgDevices(scene.services.database_url("controller"))
-    endpoint = ArtifactEndpoint(served, by_digests(known.artifact_digests))
-    publish_artifacts(scene.home, endpoint.port)
-    try:
+    with devices.devices(scene.settings) as (_, endpoints), served(scene.settings, endpoints):
         sha256, _ = store.put(file)
         store.get(sha256, fetched)
         assert fetched.read_bytes() == file.read_bytes()
+        assert sha256 in {one.sha256 for one in archive_of(scene.settings, scene.home).stored()}
         devices.revoke(scene.settings, "carrier")
         with pytest.raises(ArtifactsAway, match="valid token"):
             store.get(sha256, fetched)
-    finally:
-        publish_artifacts(scene.home, None)
-        endpoint.close()
 
 
 def test_a_drained_device_finishes_what_it_has_and_takes_nothing_more(scene: DeviceScene, work: str):

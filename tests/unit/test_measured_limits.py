@@ -7,8 +7,7 @@ import pytest
 from nasd.domain.ids import DeviceKind
 from nasd.domain.measurement import Measurement
 from nasd.domain.study import BudgetSpec, LimitSpec, ObjectiveSpec, Scope, Statistic, StudySpec
-from nasd.errors import CandidateFault
-from workers.stages.limits import refuse_over_limit
+from workers.stages.limits import OverLimit, refuse_over_limit
 
 PI5 = DeviceKind("pi5")
 LATENCY = Measurement("latency_ms", 40.0, "ms")
@@ -22,7 +21,7 @@ def study(*limits: LimitSpec) -> StudySpec:
 
 def test_a_broken_limit_says_by_how_much_and_keeps_what_was_measured():
     """The strategy learns from it, and the row shows it."""
-    with pytest.raises(CandidateFault, match=r"latency_ms = 40 is over its limit of 20 on pi5; not trained") as caught:
+    with pytest.raises(OverLimit, match=r"latency_ms = 40 is over its limit of 20 on pi5; not trained") as caught:
         refuse_over_limit(study(LIMIT), PI5, [LATENCY])
 
     assert (caught.value.kind, caught.value.violation, caught.value.measurements) == ("over_limit", 1.0, (LATENCY,))
@@ -51,12 +50,12 @@ def test_a_p95_breaks_its_limit_only_with_its_whole_interval(low: float, is_brok
 
     if not is_broken:
         return refuse_over_limit(spec, PI5, [measured])
-    with pytest.raises(CandidateFault, match="latency_p95_ms = 21 is over"):
+    with pytest.raises(OverLimit, match="latency_p95_ms = 21 is over"):
         refuse_over_limit(spec, PI5, [measured])
     return None
 
 
 def test_a_lower_limit_is_one_too():
     """Not every quantity is better when it is less."""
-    with pytest.raises(CandidateFault, match="latency_ms = 40 is under its limit of 50"):
+    with pytest.raises(OverLimit, match="latency_ms = 40 is under its limit of 50"):
         refuse_over_limit(study(LimitSpec(of="latency_ms", min=50.0, on="pi5")), PI5, [LATENCY])

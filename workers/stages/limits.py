@@ -11,11 +11,23 @@ from nasd.domain.study import StudySpec
 from nasd.errors import CandidateFault
 
 
+class OverLimit(CandidateFault):
+    """A trial that breaks a measured limit.
+
+    Attributes:
+        measurements: what was observed of it, for the record.
+    """
+
+    def __init__(self, message: str, *, violation: float, measurements: tuple[Measurement, ...]) -> None:
+        super().__init__("over_limit", message, violation=violation)
+        self.measurements = measurements
+
+
 def refuse_over_limit(spec: StudySpec, kind: DeviceKind, measured: Sequence[Measurement]) -> None:
     """End a trial that breaks a limit of scope "trial"; a p95 breaks one where its whole interval lies above it.
 
     Raises:
-        CandidateFault: `over_limit`, with what was measured.
+        OverLimit: with what was measured.
     """
     values = {one.name: _decisive(one) for one in measured}
     limits = [limit for limit in spec.limits_of_trials(kind) if limit.of in OF_A_DEVICE and limit.of in values]
@@ -23,9 +35,7 @@ def refuse_over_limit(spec: StudySpec, kind: DeviceKind, measured: Sequence[Meas
     if overshoot > 0:
         broken = [limit for limit in limits if violation([limit], values) > 0]
         shown = "; ".join(_sentence(limit, values[limit.of]) for limit in broken)
-        raise CandidateFault(
-            "over_limit", f"{shown} on {kind}; not trained", violation=overshoot, measurements=tuple(measured)
-        )
+        raise OverLimit(f"{shown} on {kind}; not trained", violation=overshoot, measurements=tuple(measured))
 
 
 def _decisive(one: Measurement) -> float:

@@ -33,12 +33,14 @@ class Experts(nn.Module):
             torch.split(x, sizes), self.up.unbind(), self.up_bias.unbind(), self.down.unbind(), self.down_bias.unbind(),
             strict=True,
         )  # fmt: skip
-        return torch.cat(
-            [
-                torch.addmm(down_bias, self.activation(torch.addmm(up_bias, part, up)), down)
-                for part, up, up_bias, down, down_bias in rows
-            ]
-        )
+        return torch.cat([self._one(*row) for row in rows])
+
+    def one(self, number: int, x: Tensor) -> Tensor:
+        """(rows, d_model) -> the same: what expert `number` makes of them."""
+        return self._one(x, self.up[number], self.up_bias[number], self.down[number], self.down_bias[number])
+
+    def _one(self, x: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:
+        return torch.addmm(down_bias, self.activation(torch.addmm(up_bias, x, up)), down)
 
 
 class Mixture(nn.Module):
@@ -67,6 +69,8 @@ class Mixture(nn.Module):
         weights, chosen = probabilities.topk(self.top_k, dim=-1)  # (b * tokens, top_k)
         if self.top_k > 1:
             weights = weights / weights.sum(dim=-1, keepdim=True)
+        if torch.compiler.is_exporting():
+            return self._by_expert(rows, weights, chosen).view_as(x)
         flat = chosen.flatten()
         order = flat.argsort(stable=True)  # of the assignments, by expert
         load = torch.zeros(self.n_experts, dtype=torch.int64, device=x.device).scatter_add(
@@ -77,6 +81,19 @@ class Mixture(nn.Module):
         token = order // self.top_k
         y = self.experts(rows[token], _sizes(load, len(flat))) * weights.flatten()[order, None]
         return torch.zeros_like(rows).index_add(0, token, y.to(rows.dtype)).view_as(x)
+
+    def _by_expert(self, rows: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """The same sum in the same order without sorting: ONNX knows no stable sort and no split by sizes it computes.
+
+        Each expert still sees its own tokens alone, so that an exported network costs what the network costs.
+        """
+        y = torch.zeros_like(rows)
+        for number in range(self.n_experts):
+            is_here = chosen == number  # (b * tokens, top_k), at most one of a row
+            token = is_here.any(dim=-1).nonzero().squeeze(1)
+            share = (weights * is_here).sum(dim=-1)[token, None]
+            y = y.index_add(0, token, self.experts.one(number, rows[token]) * share)
+        return y
 
 
 def balance(load: Tensor, probabilities: Tensor) -> Tensor:
