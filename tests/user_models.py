@@ -129,3 +129,18 @@ def ends_with_settings_changed(config, input_shape, output_shape):
     torch.set_grad_enabled(False)
     torch.set_num_threads(2)
     raise RuntimeError("changed my mind")
+
+
+class _Unexportable(nn.Module):
+    """Its graph depends on the numbers that come in."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.layer = nn.Linear(64, n)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)) * float(x.flatten().tolist()[0] > 0)
+
+
+def unexportable(config, input_shape, output_shape):
+    return _Unexportable(output_shape[0])

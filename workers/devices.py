@@ -1,4 +1,4 @@
-"""What this machine is: processor, memory, versions. Imports nothing heavy."""
+"""What this machine is and can do: processor, memory, accelerator, runtimes. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,42 +6,74 @@ import os
 import platform
 import secrets
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from nasd.config import meter_function
 from nasd.domain.ids import DeviceKind
 from nasd.domain.measurement import Stage
+from nasd.errors import NasdError
 from nasd.ports.lease import WorkerInfo
+from nasd.profiling.meters import available
+from nasd.runtimes import offers
+from nasd.runtimes.offers import can_export, compiler, onnx_providers
+from workers.machine import accelerator, clocks, cpu_model, memory_mib, power_mode, temperatures
 
-_PACKAGES = ("nasd", "torch", "numpy", "scikit-learn")
+_PACKAGES = ("nasd", "torch", "numpy", "scikit-learn", "onnx", "onnxscript", "executorch")
+_ONNX_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
+_TORCH, _ENERGY = "torch", "energy"  # among offers
 
 
 def describe() -> dict[str, object]:
     """Facts of this machine as plain values; what can't be known is absent or null."""
+    can = offers()
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": psutil.cpu_count(logical=False),
         "threads": os.cpu_count(),
         "usable_threads": _usable_threads(),
-        "memory_mib": psutil.virtual_memory().total // (1 << 20),
+        "memory_mib": memory_mib(),
         "machine": platform.machine(),
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": {name: found for name in (*_PACKAGES, *_ONNX_PACKAGES) if (found := _version(name))},
+        "onnx_providers": list(onnx_providers()),
+        "compiler": compiler(),
+        "accelerator": accelerator(),
+        "power_mode": power_mode(),
+        "clocks": clocks(),
+        "temperatures_c": temperatures(),
+        "can_train": _TORCH in can,
     }
 
 
 def stages_here() -> tuple[Stage, ...]:
-    """The stages that what is installed allows."""
-    has_torch = find_spec("torch") is not None
-    return tuple(stage for stage in Stage if has_torch or stage is Stage.RUN)
+    """The stages that what is installed allows; which kinds' measuring it is enough for, `offers_here` says."""
+    can = offers()
+    here = {
+        Stage.TRAIN: _TORCH in can,
+        Stage.EXPORT: can_export(),
+        Stage.MEASURE: bool(can),
+        Stage.RUN: True,
+    }
+    return tuple(stage for stage in Stage if here[stage])
+
+
+def offers_here(packages: Sequence[str] = ()) -> tuple[str, ...]:
+    """Runtimes, "gpu", and "energy" where a meter can be read.
+
+    Args:
+        packages: that the user's own meter may be imported from.
+    """
+    can = offers()
+    try:
+        meter = available(on_gpu="gpu" in can, external=meter_function(), allow=packages)
+    except NasdError:  # the user's own can't be had: said where energy is measured
+        meter = None
+    return can if meter is None else (*can, _ENERGY)
 
 
 def worker_info(
@@ -51,6 +83,7 @@ def worker_info(
     studies: Sequence[str] = (),
     packages: Sequence[str] = (),
     name: str | None = None,
+    memory_limit_mib: int | None = None,
 ) -> WorkerInfo:
     """What this process says of itself when it registers.
 
@@ -60,6 +93,7 @@ def worker_info(
         studies: it serves; empty: any.
         packages: that users' functions may be imported from.
         name: unique among live workers; None: host, process and two random bytes (containers repeat the first two).
+        memory_limit_mib: that one evaluation may take; None: what the machine has.
     """
     host = socket.gethostname()
     return WorkerInfo(
@@ -70,21 +104,9 @@ def worker_info(
         studies=tuple(studies),
         packages=tuple(packages),
         facts=describe() | {"packages": list(packages)},
+        offers=offers_here(packages),
+        memory_mib=min(memory_mib(), memory_limit_mib or memory_mib()),
     )
-
-
-def _cpu_model() -> str | None:
-    if sys.platform == "linux":
-        with suppress(OSError):
-            for line in Path("/proc/cpuinfo").read_text().splitlines():
-                key, _, value = line.partition(":")
-                if key.strip() in ("model name", "Model", "Hardware"):
-                    return value.strip()
-    if sys.platform == "darwin":
-        with suppress(OSError, subprocess.SubprocessError):
-            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-    return platform.processor() or None
 
 
 def _usable_threads() -> int | None:

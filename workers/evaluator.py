@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nasd.config import WorkerSettings
+from nasd.domain.ids import DeviceKind
 from nasd.domain.measurement import Outcome, OutcomeKind, Stage
 from workers import verdict
 from workers.assignment import Assignment, outcome_from_json
@@ -33,6 +34,7 @@ class _Watch:
     """What the ticks of one evaluation know."""
 
     stage: Stage
+    kind: DeviceKind
     recipe: Mapping[str, object]
     limit_s: float
     began: float
@@ -110,7 +112,7 @@ class Evaluator:
         began = time.monotonic()
         self.produced = {}
         child = self._ready_child()
-        watch = _Watch(assignment.stage, recipe, limit_s or self._settings.time_limit_s, began)
+        watch = _Watch(assignment.stage, assignment.device_kind, recipe, limit_s or self._settings.time_limit_s, began)
         messages = [assignment.to_json()]
         if child.known_recipes.get(assignment.study_id) is not recipe:
             if len(child.known_recipes) >= MOST_KEPT:
@@ -207,7 +209,9 @@ class Evaluator:
         status = child.close(patience_s=5.0)  # a crash may take a while to be written down
         self.n_deaths += 1
         found = watch.verdict or verdict.of_death(
-            status, runs_users_code=Recipe.read(watch.recipe).runs_users_code(watch.stage), oom_killed=oom_killed
+            status,
+            runs_users_code=Recipe.read(watch.recipe).runs_users_code(watch.stage, watch.kind),
+            oom_killed=oom_killed,
         )
         logger.warning(
             "evaluating process died",

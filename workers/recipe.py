@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from nasd.domain.data import DataFacts
+from nasd.domain.ids import DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.domain.study import StudySpec
 from nasd.errors import NasdError, WorldFault
@@ -39,8 +40,10 @@ class Recipe:
                 "recipe_unreadable", f"the study's recipe can't be read here ({error}); use the controller's version"
             ) from error
 
-    def runs_users_code(self, stage: Stage) -> bool:
-        """Whether a function of the user's takes part in `stage`."""
+    def runs_users_code(self, stage: Stage, kind: DeviceKind) -> bool:
+        """Whether a function of the user's takes part in `stage`; in measuring an exported file none does."""
+        if stage is Stage.MEASURE and self.spec.device_on(kind).needs_artifact:
+            return False
         return bool(functions_of(self.spec, stage))
 
     def refuse_unless(self, allow: Collection[str]) -> None:

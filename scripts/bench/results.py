@@ -39,7 +39,7 @@ from nasd.data.final import test_split
 from nasd.domain.architecture import Architecture, Genes
 from nasd.domain.data import Task
 from nasd.domain.study import BudgetSpec, DataSpec, ObjectiveSpec, SpaceSpec, StudySpec, TrainSpec
-from nasd.profiling import measure
+from nasd.profiling.measure import measure
 from nasd.studyfile.known import RECIPES
 from nasd.training import train
 

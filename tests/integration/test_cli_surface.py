@@ -66,7 +66,13 @@ def test_help_answers_in_half_a_second_of_cpu():
     assert min(seconds() for _ in range(3)) < 0.5
 
 
-GROUPS = {"db": ("upgrade", "url"), "services": ("up", "down", "status")}
+GROUPS = {
+    "db": ("upgrade", "url"),
+    "services": ("up", "down", "status"),
+    "device": ("add", "list", "show", "drain", "revoke"),
+    "devices": ("compare",),
+    "worker": ("", "join"),
+}
 TAUGHT = [f"{name} {member}".strip() for name in COMMANDS for member in GROUPS.get(name, ("",))]
 
 

@@ -27,14 +27,14 @@ def test_what_trains_never_loads_the_test_splits_module() -> None:
 def test_a_process_that_trains_and_measures_loads_no_compiler_and_no_sklearn() -> None:
     """Each costs every evaluating process seconds and 70 MiB at its start, and neither is used."""
     code = (
-        "import sys, contextlib, torch; from nasd import data, profiling, spaces, training; "
+        "import sys, contextlib, torch; from nasd import data, spaces, training; from nasd.profiling.measure import measure; "
         "from nasd.domain.study import *; "
         "spec = StudySpec(name='t', objectives={'val_error': ObjectiveSpec()}, budget=BudgetSpec(trials=1)); "
         "facts = data.describe(spec.data); "
         "space = spaces.build(spec.space, facts.problem); "
         "a = spaces.baselines(space)[1][1]; "
         "training.train(a, spec, data.search_split(spec.data), seed=0, steps=2, at_step=lambda _: None); "
-        "profiling.measure(a, spec, facts, seed=0, exclusive=contextlib.nullcontext); "
+        "measure(a, spec, facts, seed=0, exclusive=contextlib.nullcontext); "
         "print([m for m in ('torch._dynamo', 'torch._inductor', 'sympy', 'sklearn', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

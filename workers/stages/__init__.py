@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TypeAlias, cast
 
 from nasd.domain.data import DataFacts
+from nasd.domain.ids import DeviceKind
 from nasd.domain.measurement import Measurement, Stage
 from nasd.domain.study import StudySpec
 from workers.assignment import Assignment
@@ -19,12 +20,26 @@ Evaluate: TypeAlias = Callable[[Assignment, StudySpec, DataFacts | None, Hooks],
 
 MODULES = {
     Stage.TRAIN: "workers.stages.train",
+    Stage.EXPORT: "workers.stages.export",
     Stage.MEASURE: "workers.stages.measure",
     Stage.RUN: "workers.stages.run",
 }
-NEEDS_TORCH = frozenset({Stage.TRAIN, Stage.MEASURE})
 
 
 def evaluate_of(stage: Stage) -> Evaluate:
     """The stage's function, importing what it needs."""
     return cast("Evaluate", import_module(MODULES[stage]).evaluate)
+
+
+def needs_torch(stage: Stage, spec: StudySpec, kind: DeviceKind) -> bool:
+    """Whether carrying out `stage` takes torch: measuring takes it where `kind`'s runtime does.
+
+    A user's own function may import it; that is its own business.
+    """
+    match stage:
+        case Stage.TRAIN | Stage.EXPORT:
+            return True
+        case Stage.MEASURE:
+            return spec.device_on(kind).needs_torch
+        case Stage.RUN:
+            return False
