@@ -35,7 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
         stages = tuple(Stage(stage) for stage in options.stages) if options.stages else None
         settings = with_users_code(settings, allow=options.allow, folder=options.folder)
         where = _where(settings, options.device, options.device_kind)
-        info = worker_info(where.kind, stages=stages, studies=options.studies, packages=where.settings.worker.allow)
+        info = worker_info(
+            where.kind,
+            stages=stages,
+            studies=options.studies,
+            packages=where.settings.worker.allow,
+            memory_limit_mib=where.settings.worker.memory_limit_mib,
+        )
         lease = settings.lease
         store = PgLeaseStore(where.database_url, duration_s=lease.duration_s, backoff_s=lease.backoff_s)
         return serve(store, where.redis_url, info, where.settings, once=options.once)

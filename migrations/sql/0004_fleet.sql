@@ -64,7 +64,8 @@ begin
             where ev.state = 'queued' and ev.device_kind in (w.device_kind, 'any') and ev.stage = any (w.stages)
               and ev.needs <@ w.offers and ev.needs_memory_mib <= coalesce(w.memory_mib, ev.needs_memory_mib)
               and ev.not_before <= clock_timestamp() and s.state in ('running', 'paused')
-              and (w.studies = '{}' or s.name = any (w.studies)) and s.packages <@ w.packages and ev.id <> all (p_except)
+              and (w.studies = '{}' or s.name = any (w.studies)) and ev.id <> all (p_except)
+              and (s.packages <@ w.packages or ev.awaits is not null)  -- an exported file needs none of its study's code
               and (ev.awaits is null
                    or exists (select from nasd_core.artifact as a where a.trial_id = ev.trial_id and a.format = ev.awaits))
             order by ev.priority desc, ev.id

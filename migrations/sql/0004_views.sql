@@ -83,12 +83,13 @@ create function nasd_core.stall_of(p_study bigint) returns text
 language sql stable security definer set search_path = nasd_core, pg_temp as $$
     with waiting as (
         select e.stage, e.device_kind, e.needs, max(e.needs_memory_mib) as mib, count(*) as n,
-               case when a.trial_id is null then e.awaits end as lacks, s.name, s.packages
+               case when a.trial_id is null then e.awaits end as lacks, s.name,
+               case when e.awaits is null then s.packages else '{}' end as packages  -- a file needs no code
         from nasd_core.evaluation as e
         join nasd_core.study as s on s.id = e.study_id
         left join nasd_core.artifact as a on a.trial_id = e.trial_id and a.format = e.awaits
         where e.study_id = p_study and e.state = 'queued' and e.not_before <= clock_timestamp()
-        group by e.stage, e.device_kind, e.needs, lacks, s.name, s.packages
+        group by e.stage, e.device_kind, e.needs, lacks, s.name, 8
     ), live as (
         select * from nasd_core.worker
         where state = 'live' and last_seen_at > clock_timestamp() - interval '30 seconds'

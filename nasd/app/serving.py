@@ -64,7 +64,13 @@ def _device(settings: Settings, given: Path | None) -> Joined | None:
 
 
 def _serve(settings: Settings, database: str, redis: str | None, kind: DeviceKind, asked: Asked) -> int:
-    info = worker_info(kind, stages=asked.stages, studies=asked.studies, packages=settings.worker.allow)
+    info = worker_info(
+        kind,
+        stages=asked.stages,
+        studies=asked.studies,
+        packages=settings.worker.allow,
+        memory_limit_mib=settings.worker.memory_limit_mib,
+    )
     store = PgLeaseStore(database, duration_s=settings.lease.duration_s, backoff_s=settings.lease.backoff_s)
     try:
         return serve(store, redis, info, settings, once=asked.once)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from nasd.controller.admission import stage_kinds
-from nasd.controller.stages import needs
+from nasd.controller.stages import awaits, needs
 from nasd.domain.ids import ANYWHERE, DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.domain.study import StudySpec
@@ -31,13 +31,7 @@ def can(worker: LiveWorker, stage: Stage, kind: DeviceKind, needed: Iterable[str
 
 def serving(spec: StudySpec, workers: Sequence[LiveWorker]) -> tuple[LiveWorker, ...]:
     """Those that serve the study, may run its code and can do a stage of it on their kind."""
-    wanted = [(stage, kind, needs(spec, stage, kind)) for stage, kind in stage_kinds(spec)]
-    packages = packages_of(spec)
-    return tuple(
-        worker
-        for worker in workers
-        if may_serve(worker, spec.name, packages) and any(can(worker, *each) for each in wanted)
-    )
+    return tuple(worker for worker in workers if any(_serves(worker, spec, *each) for each in stage_kinds(spec)))
 
 
 def proposing_for(spec: StudySpec, workers: Sequence[LiveWorker]) -> tuple[LiveWorker, ...]:
@@ -50,20 +44,22 @@ def proposing_for(spec: StudySpec, workers: Sequence[LiveWorker]) -> tuple[LiveW
     return tuple(
         worker
         for worker in serving(spec, workers)
-        if any(can(worker, stage, kind, needs(spec, stage, kind)) for stage, kind in last)
+        if any(_serves(worker, spec, stage, kind) for stage, kind in last)
     )
 
 
 def without_worker(spec: StudySpec, workers: Sequence[LiveWorker]) -> frozenset[DeviceKind]:
     """The kinds of the study that none of `workers` can measure on now; ANYWHERE where none makes its files."""
-    packages = packages_of(spec)
-    able = [worker for worker in workers if may_serve(worker, spec.name, packages)]
     return frozenset(
         kind
         for stage, kind in stage_kinds(spec)
-        if stage in (Stage.MEASURE, Stage.EXPORT)
-        and not any(can(worker, stage, kind, needs(spec, stage, kind)) for worker in able)
+        if stage in (Stage.MEASURE, Stage.EXPORT) and not any(_serves(each, spec, stage, kind) for each in workers)
     )
+
+
+def _serves(worker: LiveWorker, spec: StudySpec, stage: Stage, kind: DeviceKind) -> bool:
+    code = () if awaits(spec, stage, kind) else packages_of(spec)  # an exported file needs none of its study's code
+    return may_serve(worker, spec.name, code) and can(worker, stage, kind, needs(spec, stage, kind))
 
 
 def kinds_to_ring(evaluations: Iterable[NewEvaluation], workers: Sequence[LiveWorker]) -> tuple[DeviceKind, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from nasd.controller.admission import stage_kinds
 from nasd.domain.architecture import Architecture
+from nasd.domain.devices import Runtime
 from nasd.domain.ids import ANYWHERE, DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.domain.study import StudySpec
@@ -91,7 +92,9 @@ def needs(spec: StudySpec, stage: Stage, kind: DeviceKind) -> tuple[str, ...]:
         case Stage.TRAIN:
             return spec.train.needs
         case Stage.EXPORT:
-            return (TORCH,)
+            devices = [spec.device_on(each) for each in spec.device_kinds()]
+            makers = {str(each.runtime) for each in devices if each.runtime is Runtime.EXECUTORCH}
+            return (TORCH, *makers)
         case Stage.RUN:
             return ()
 

@@ -100,6 +100,18 @@ def test_a_measurement_waits_for_its_file_and_gets_it(scene: Scene):
     assert scene.database.rows("select format, sha256, n_bytes from nasd_core.artifact") == [("onnx", ONNX.sha256, 12)]
 
 
+def test_an_exported_file_needs_none_of_its_studys_code(scene: Scene):
+    """A board that only measures has no packages of the user's."""
+    put(scene, NewEvaluation(Stage.EXPORT, ANYWHERE, 9), NewEvaluation(Stage.MEASURE, PI5, 5, awaits="onnx"))
+    scene.database.rows("update nasd_core.study set packages = '{cam}'")
+    board, box = worker(scene, PI5, Stage.MEASURE), worker(scene, ORIN, Stage.EXPORT, packages=("cam",))
+    assert leased(scene, worker(scene, LOCAL, Stage.EXPORT)) == []
+
+    scene.leases.finish(scene.leases.lease_next(box), Outcome(OutcomeKind.COMPLETED, artifacts=(ONNX,)))
+
+    assert leased(scene, board) == [(Stage.MEASURE, PI5)]
+
+
 def test_what_anyone_trained_carries_the_kind_that_did_it(scene: Scene):
     """A measurement names the device that observed it."""
     put(scene, NewEvaluation(Stage.TRAIN, ANYWHERE, 0))
