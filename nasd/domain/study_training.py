@@ -149,7 +149,7 @@ class MeasureSpec:
     batch: int = 1
     threads: int = 1
     windows: int = 5
-    window_s: float = 0.008  # five of them pause the host's trainers for 3 % of a two-second training
+    window_s: float = 0.008  # five with their sentinels pause the trainers of a host for 5 % of a two-second training
     warmup_s: float = 0.02
     rounds: int = 1  # later rounds revise the value of what is on the front
     max_spread: float = 0.1  # of the windows, relative to the value: above it is measured again, then marked unsteady

@@ -84,7 +84,7 @@ def _conditions(how: MeasureSpec, device: torch.device) -> dict[str, object]:
         "runtime": "torch-eager",
         "device": str(device),
         "processor": processor() if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "precision": "float32",
+        "precision": "fp32",
         "batch": how.batch,
         "threads": how.threads,
     }
