@@ -77,7 +77,7 @@ def test_a_measurement_says_everything_it_depends_on() -> None:
     assert found.value > 0
     assert found.spread is not None
     conditions = found.conditions
-    expected = {"batch": 1, "threads": 1, "runtime": "torch-eager", "precision": "float32", "torch": torch.__version__}
+    expected = {"batch": 1, "threads": 1, "runtime": "torch-eager", "precision": "fp32", "torch": torch.__version__}
     assert expected == {name: conditions[name] for name in expected}
     windows = conditions["windows"]
     assert isinstance(windows, list)
