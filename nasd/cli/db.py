@@ -73,10 +73,14 @@ def url(
         DATABASE_URL=$(nasd db url) jupyter lab
         nasd psql                    a SQL prompt, without the password on any command line
     """
+    from nasd.app.endpoints import prepare
     from nasd.app.reading import endpoints
     from nasd.config import read_settings
 
-    with endpoints(read_settings(), None) as found:
+    settings = read_settings()
+    with endpoints(settings, None) as found:
+        if found.services is not None:
+            prepare(found, settings)  # a home that is new has no login yet that the string could be for
         print(found.database[role])
     print("note: this holds a password; keep it out of logs and command lines", file=sys.stderr)
     if found.services is not None:

@@ -59,7 +59,6 @@ class Scene:
     def play(self, *, trials: int, late_after: int, steps: int) -> int:
         study, fleet = self._files(trials=trials, steps=steps)
         self._nasd("services", "up", "--listen", "127.0.0.1:0")
-        self._nasd("db", "upgrade")
         url, began = self._nasd("db", "url").strip(), time.monotonic()
         search = subprocess.Popen(
             [*NASD, "run", str(study), "--fleet", str(fleet)], cwd=self.folder, env=self.environment
