@@ -90,7 +90,7 @@ class FakeTrialStore:
                 reference={**study.reference, **copy.deepcopy(dict(step.reference))},
                 strategy_version=step.strategy_version or study.strategy_version,
                 joined={**study.joined, **step.joined},
-                wanted={kind: which for kind, which in study.wanted.items() if kind not in step.granted},
+                wanted={kind: which for kind, which in study.wanted.items() if step.granted.get(kind) != which},
             )
             if step.cancel_open:
                 for each in world.evaluations:
@@ -109,14 +109,16 @@ class FakeTrialStore:
 
     @staticmethod
     def _insert_round(world: World, study: StudyId, number: TrialNumber, new: NewEvaluation) -> None:
-        """The next round that the trial has not had there; nothing where one is open."""
+        """The next round that the trial has not had there; nothing where one is open, but after a later one."""
         like = [
             each
             for each in world.evaluations
             if (each.study, each.number, each.new.stage, each.new.device_kind)
             == (study, number, new.stage, new.device_kind)
         ]
-        if any(each.state in {State.QUEUED, State.RUNNING} for each in like):
+        last = max((each.new.round for each in like), default=0)
+        is_next = last > 1 and new.round == last + 1
+        if not is_next and any(each.state in {State.QUEUED, State.RUNNING} for each in like):
             return
         round_ = max([new.round, *(each.new.round + 1 for each in like)])
         world.evaluations.append(EvaluationRow(len(world.evaluations), study, number, replace(new, round=round_)))

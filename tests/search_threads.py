@@ -35,7 +35,7 @@ class Search:
         self.studies = PgStudies(database.controller)
         self.threads: list[tuple[Thread, Event]] = []
 
-    def controller(self, holder: str = "one") -> Event:
+    def controller(self, holder: str = "one", settings: ControllerSettings = SETTINGS) -> Event:
         url, world = self.database.controller, World()
         outside = Outside(
             trials=lambda purpose: PgTrialStore(url, purpose=purpose),
@@ -47,7 +47,7 @@ class Search:
             telemetry=ControllerTelemetry(CollectorRegistry()),
             build_parts=toy_parts,
         )
-        return self.start(Controller(outside, settings=SETTINGS, holder=holder).run)
+        return self.start(Controller(outside, settings=settings, holder=holder).run)
 
     def worker(self, name: str, kind: DeviceKind = LOCAL, *stages: Stage, pause_s: float = 0.0) -> Event:
         """One that does `stages` (none given: all), each evaluation no sooner than after `pause_s`."""

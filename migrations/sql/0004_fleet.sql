@@ -133,7 +133,8 @@ begin
         insert into nasd_core.artifact (study_id, trial_id, format, sha256, n_bytes)
         select e.study_id, e.trial_id, f.format, f.sha256, f.n_bytes
         from unnest(p_evaluations, p_outcomes) as r (evaluation, outcome)
-        join nasd_core.evaluation as e on e.id = r.evaluation,
+        -- who measures runs a file and makes none: a device must not replace what the others run
+        join nasd_core.evaluation as e on e.id = r.evaluation and e.stage <> 'measure',
         jsonb_to_recordset(r.outcome -> 'artifacts') as f (format text, sha256 text, n_bytes bigint)
         on conflict (trial_id, format) do update set sha256 = excluded.sha256, n_bytes = excluded.n_bytes,
             at = clock_timestamp();
@@ -151,26 +152,36 @@ begin
     -- no key update: inserts that refer to the trial hold its key, and two siblings that finish together must not wait
     -- for each other
     perform from nasd_core.trial where id = any (p_trials) order by id for no key update;
-    -- what fails on one device kind leaves the trial its places on the other kinds' fronts
+    -- what fails on one device kind leaves the trial its places on the other kinds' fronts; so does a limit that is broken
+    -- on a kind which joined the study later
     update nasd_core.evaluation as e set is_required = false
     where e.trial_id = any (p_trials) and e.stage = 'measure' and e.state in ('infeasible', 'failed') and e.is_required
-      and e.reason is distinct from 'over_limit' and e.round = 1 and e.replicate = 0
+      and e.round = 1 and e.replicate = 0
+      and (e.reason is distinct from 'over_limit'
+           or exists (select from nasd_core.study as s where s.id = e.study_id and s.joined <> '{}'
+                      and s.joined ->> e.device_kind is distinct from '0'))
       and exists (select from nasd_core.evaluation as other
                   where other.trial_id = e.trial_id and other.stage = 'measure' and other.device_kind <> e.device_kind
                     and other.round = 1 and other.is_required and other.state not in ('infeasible', 'failed', 'cancelled'));
     -- a file that can't be made is missed by the kinds that await it alone
+    update nasd_core.evaluation as e set is_required = false
+    where e.trial_id = any (p_trials) and e.stage = 'export' and e.state in ('infeasible', 'failed') and e.is_required
+      and exists (select from nasd_core.evaluation as other
+                  where other.trial_id = e.trial_id and other.stage = 'measure' and other.awaits is null
+                    and other.round = 1 and other.is_required
+                    and other.state not in ('infeasible', 'failed', 'cancelled'));
+    -- nobody may wait for it: not after a trial that ended without it either. Where an export is required still, its end
+    -- is the trial's. What awaits a file that is not there can't be leased meanwhile.
     with lost as (
-        update nasd_core.evaluation as e set is_required = false
-        where e.trial_id = any (p_trials) and e.stage = 'export' and e.state in ('infeasible', 'failed') and e.is_required
-          and exists (select from nasd_core.evaluation as other
-                      where other.trial_id = e.trial_id and other.stage = 'measure' and other.awaits is null
-                        and other.round = 1 and other.is_required
-                        and other.state not in ('infeasible', 'failed', 'cancelled'))
-        returning e.trial_id, e.reason
+        select distinct on (e.trial_id) e.trial_id, e.state, e.reason, e.is_required
+        from nasd_core.evaluation as e
+        where e.trial_id = any (p_trials) and e.stage = 'export' order by e.trial_id, e.round desc
     ), missed as (
         update nasd_core.evaluation as e set state = 'cancelled', is_required = false, finished_at = clock_timestamp(),
             reason = 'no_artifact', message = 'its file could not be made: ' || coalesce(lost.reason, 'unknown')
         from lost where e.trial_id = lost.trial_id and e.awaits is not null and e.state = 'queued'
+          and lost.state in ('infeasible', 'failed') and not lost.is_required
+          and not exists (select from nasd_core.artifact as a where a.trial_id = e.trial_id and a.format = e.awaits)
         returning e.study_id, e.trial_id, e.id, e.attempt
     )
     insert into nasd_core.event (study_id, trial_id, evaluation_id, attempt, kind, data)

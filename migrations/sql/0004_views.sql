@@ -91,7 +91,7 @@ language sql stable security definer set search_path = nasd_core, pg_temp as $$
         where e.study_id = p_study and e.state = 'queued' and e.not_before <= clock_timestamp()
         group by e.stage, e.device_kind, e.needs, lacks, s.name, 8
     ), live as (
-        select * from nasd_core.worker
+        select *, nasd_core.is_draining(login) as leaves from nasd_core.worker
         where state = 'live' and last_seen_at > clock_timestamp() - interval '30 seconds'
     ), judged as (
         select w.*, k.*, f.makes_files,
@@ -99,10 +99,11 @@ language sql stable security definer set search_path = nasd_core, pg_temp as $$
                (select word from unnest(w.needs) with ordinality as needed (word, place)
                 where not word = any (coalesce(k.offered, '{}')) order by word <> 'energy', place limit 1) as lacking
         from waiting as w
-        cross join lateral (select coalesce(bool_or('torch' = any (offers) and 'export' = any (stages)), false) as makes_files
+        cross join lateral (select coalesce(bool_or('torch' = any (offers) and 'export' = any (stages) and not leaves), false) as makes_files
                             from live) as f
         cross join lateral (
-            select count(*) as n_of_kind,
+            select (select count(*) from live as o where w.device_kind in (o.device_kind, 'any')) as n_of_kind,
+                   count(*) as n_staying,
                    count(*) filter (where w.stage = any (l.stages)) as n_able,
                    count(*) filter (where w.stage = any (l.stages) and (l.studies = '{}' or w.name = any (l.studies))) as n_serving,
                    count(*) filter (where w.stage = any (l.stages) and (l.studies = '{}' or w.name = any (l.studies))
@@ -111,9 +112,9 @@ language sql stable security definer set search_path = nasd_core, pg_temp as $$
                                     and w.packages <@ l.packages and w.needs <@ l.offers
                                     and (l.memory_mib is null or w.mib <= l.memory_mib)), false) as is_served,
                    (select array_agg(distinct word) from live as o, unnest(o.offers) as word
-                    where w.device_kind in (o.device_kind, 'any') and w.stage = any (o.stages)
+                    where w.device_kind in (o.device_kind, 'any') and not o.leaves and w.stage = any (o.stages)
                       and (o.studies = '{}' or w.name = any (o.studies)) and w.packages <@ o.packages) as offered
-            from live as l where w.device_kind in (l.device_kind, 'any')
+            from live as l where w.device_kind in (l.device_kind, 'any') and not l.leaves
         ) as k
     ), told as (
         select n, case
@@ -123,7 +124,9 @@ language sql stable security definer set search_path = nasd_core, pg_temp as $$
             when n_of_kind = 0 then format('%s, %s', device_kind, coalesce(
                 'last seen ' || nasd_core.ago(clock_timestamp() - (
                     select max(d.last_seen_at) from nasd_core.device as d where d.device_kind = judged.device_kind)) || ' ago',
-                'never seen; start one: nasd worker'))
+                case when device_kind in ('local', 'any') then 'never seen; start one: nasd worker'
+                    else 'never seen; let one join: nasd device add NAME --kind ' || device_kind end))
+            when n_staying = 0 then format('%s that is not draining', somebody)
             when n_able = 0 then format('%s that can %s', somebody, stage)
             when n_serving = 0 then format('%s that serves %s', somebody, name)
             when n_allowed = 0 then

@@ -16,7 +16,8 @@ from nasd.usercode import packages_of
 
 def may_serve(worker: LiveWorker, study: str, packages: Collection[str]) -> bool:
     """Whether it takes work of that study at all, and may run the study's code."""
-    return (not worker.studies or study in worker.studies) and set(packages) <= set(worker.packages)
+    is_asked = not worker.is_draining and (not worker.studies or study in worker.studies)
+    return is_asked and set(packages) <= set(worker.packages)
 
 
 def can(worker: LiveWorker, stage: Stage, kind: DeviceKind, needed: Iterable[str], *, memory_mib: int = 0) -> bool:
@@ -42,9 +43,7 @@ def proposing_for(spec: StudySpec, workers: Sequence[LiveWorker]) -> tuple[LiveW
     stage = stage_kinds(spec)[-1][0]
     last = [each for each in stage_kinds(spec) if each[0] is stage]
     return tuple(
-        worker
-        for worker in serving(spec, workers)
-        if any(_serves(worker, spec, stage, kind) for stage, kind in last)
+        worker for worker in serving(spec, workers) if any(_serves(worker, spec, stage, kind) for stage, kind in last)
     )
 
 

@@ -18,7 +18,7 @@ class Taken:
     """What a step carries of kinds that join and of measurements that an operator asked for."""
 
     joined: Mapping[str, int] = field(default_factory=dict)
-    granted: tuple[DeviceKind, ...] = ()
+    granted: Mapping[DeviceKind, Wanted] = field(default_factory=dict)
     rounds: tuple[tuple[TrialNumber, NewEvaluation], ...] = ()
 
 
@@ -31,7 +31,7 @@ def take_on(mind: StudyMind) -> Taken:
         for number in _numbers(mind, kind, which):
             rounds.setdefault(number, []).extend(_evaluations(mind, number, kind))
     once = [(number, new) for number, some in rounds.items() for new in dict.fromkeys(some)]
-    return Taken(joined=joined, granted=tuple(wanted), rounds=tuple(once))
+    return Taken(joined=joined, granted=wanted, rounds=tuple(once))
 
 
 def _numbers(mind: StudyMind, kind: DeviceKind, which: Wanted) -> Iterator[TrialNumber]:

@@ -1,7 +1,7 @@
 """Later measuring rounds: what is on a front is measured again, and so is what a limit on the p95 leaves undecided.
 
-Their results revise the trials. A trial has at most one round on its way that was asked for here. All of it is a
-function of the facts in learned order; nothing is stored.
+Their results revise the trials. A trial has one round on its way that was asked for here, two where another device's
+value came in between. All of it is a function of the facts in learned order; nothing is stored.
 """
 
 from __future__ import annotations

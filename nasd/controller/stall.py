@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from nasd.controller.able import can_take, may_serve
 from nasd.controller.stages import ENERGY, TORCH
-from nasd.domain.ids import ANYWHERE
+from nasd.domain.ids import ANYWHERE, LOCAL
 from nasd.domain.measurement import Stage
 from nasd.ports.fleet import Waiting
 from nasd.ports.trials import LiveWorker
@@ -45,19 +45,21 @@ def stall_reason(
 def _missing(each: Waiting, live: Sequence[LiveWorker], known: Sequence[LiveWorker], now: datetime) -> str | None:
     """What these wait for that is not there; None where somebody can take them, or will once their file is made."""
     if each.lacks is not None:
-        makes_files = any(TORCH in worker.offers and Stage.EXPORT in worker.stages for worker in live)
+        makes_files = any(TORCH in one.offers and Stage.EXPORT in one.stages for one in live if not one.is_draining)
         return None if makes_files else f"an export to {each.lacks} for {each.device_kind}, which no worker makes"
     if any(can_take(worker, each) for worker in live):
         return None
     of_kind = [worker for worker in live if each.device_kind in (worker.device_kind, ANYWHERE)]
     if not of_kind:
         return f"{each.device_kind}, {_last_seen(each, known, now)}"
-    return _refused(each, of_kind)
+    return _refused(each, [worker for worker in of_kind if not worker.is_draining])
 
 
 def _refused(each: Waiting, workers: Sequence[LiveWorker]) -> str:
-    """What workers of the right kind lack."""
+    """What workers of the right kind that go on lack."""
     where = "a worker" if each.device_kind == ANYWHERE else f"a worker on {each.device_kind}"
+    if not workers:
+        return f"{where} that is not draining"
     able = [worker for worker in workers if each.stage in worker.stages]
     if not able:
         return f"{where} that can {each.stage}"
@@ -93,7 +95,11 @@ def _also(each: Waiting) -> str:
 
 def _last_seen(each: Waiting, known: Sequence[LiveWorker], now: datetime) -> str:
     seen = [worker.last_seen_at for worker in known if worker.device_kind == each.device_kind]
-    return f"last seen {ago(now - max(seen))} ago" if seen else "never seen; start one: nasd worker"
+    if seen:
+        return f"last seen {ago(now - max(seen))} ago"
+    if each.device_kind in (LOCAL, ANYWHERE):
+        return "never seen; start one: nasd worker"
+    return f"never seen; let one join: nasd device add NAME --kind {each.device_kind}"
 
 
 def ago(span: timedelta) -> str:

@@ -38,7 +38,7 @@ def build_strategy(
     costs = known_ahead(counts, declared)
     served = [kind for kind in kinds.all if kind in kinds.since]
     parts = [_for_kind(spec, space, kinds, kind, costs=costs) for kind in served]
-    if len(parts) == 1 and parts[0].kind == LOCAL and not parts[0].limits:
+    if len(parts) == 1 and parts[0].kind == LOCAL and not parts[0].limits and not parts[0].is_measured:
         return parts[0].strategy  # it sees the study as it is
     return ByKind(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 from nasd.config import ControllerSettings
@@ -148,6 +148,8 @@ class Planner:
         batch = self._settings.batch
         fleet = self._fleet(served, mind)  # before `finished`: what is closed by now is learned in this tick or was
         finished = self._trials.get().finished(served.study.id, batch)
+        if len(finished) >= batch:
+            fleet = replace(fleet, n_open=None)  # there may be more: a study does not end before it has learned all
         killpoint("planner.after_finished")
         now = self._clock.monotonic()
         served.pace.note(now, len(finished))

@@ -80,7 +80,8 @@ class Served:
     def stored(self, step: Step) -> None:
         """The row says what the step let in: no news at the next look."""
         if step.joined or step.granted:
-            wanted = {kind: which for kind, which in self.study.wanted.items() if kind not in step.granted}
+            granted = {str(kind): which for kind, which in step.granted.items()}
+            wanted = {kind: which for kind, which in self.study.wanted.items() if granted.get(kind) != which}
             self.study = replace(self.study, joined={**self.study.joined, **step.joined}, wanted=wanted)
 
     def forget(self) -> None:

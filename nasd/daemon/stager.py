@@ -18,6 +18,7 @@ from nasd.ports.queue import Queue
 from nasd.telemetry.controller import ControllerTelemetry
 
 MOST_RELAXED = 64  # trials a sweep
+MOST_MENDED = 64  # trials a sweep
 MOST_ORDERED = 256  # measurements of one device kind a sweep
 
 
@@ -49,6 +50,8 @@ class Stager:
             self._telemetry.rung(kind, reached=self._queue.get().ring(kind))
         killpoint("stager.after_ring")
         self._relax(waiting)
+        if any(each.lacks is not None for each in waiting):
+            self._fleet.get().mend(self._epoch, MOST_MENDED)
         if waiting:
             self._put_in_order()
         return self._every_s

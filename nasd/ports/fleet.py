@@ -59,6 +59,10 @@ class FleetStore(Protocol):
         """Let up to `limit` trials end that have waited so for their study's patience; how many there were."""
         ...
 
+    def mend(self, epoch: int, limit: int) -> int:
+        """Let up to `limit` trials be exported again whose file was removed and is waited for; how many there were."""
+        ...
+
     def queued_measures(self, study: StudyId, kind: DeviceKind, limit: int) -> Sequence[QueuedMeasure]:
         """Measurements that wait for `kind`, by priority, then the oldest first."""
         ...

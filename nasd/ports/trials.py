@@ -156,7 +156,7 @@ class Step:
         new_rounds: (trial number, evaluation) of later measuring rounds for trials that exist.
         reference: newly frozen scoring boxes by device kind.
         joined: device kinds that are served from this step's first trial on.
-        granted: kinds whose `Study.wanted` this step's `new_rounds` carry out.
+        granted: of `Study.wanted`, what this step's `new_rounds` carry out.
         state: the study's next state and why, where it changes.
         cancel_open: cancel what is still queued or running (the study ends).
     """
@@ -170,7 +170,7 @@ class Step:
     reference: Mapping[str, object] = field(default_factory=dict)
     strategy_version: str | None = None
     joined: Mapping[str, int] = field(default_factory=dict)
-    granted: tuple[DeviceKind, ...] = ()
+    granted: Mapping[DeviceKind, Wanted] = field(default_factory=dict)
     state: tuple[StudyState, str] | None = None
     cancel_open: bool = False
     used_s: float = 0.0  # wall seconds to add
@@ -196,6 +196,7 @@ class LiveWorker:
         packages: that users' functions may be imported from.
         offers: what it can do beside its stages, such as runtimes.
         memory_mib: of its machine; None: unknown.
+        is_draining: its device gets no more work.
     """
 
     name: str
@@ -207,6 +208,7 @@ class LiveWorker:
     packages: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     memory_mib: int | None = None
+    is_draining: bool = False
 
 
 class Leadership(Protocol):

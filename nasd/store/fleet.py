@@ -51,6 +51,16 @@ class PgFleetStore:
 
         return self._database.do(write)
 
+    def mend(self, epoch: int, limit: int) -> int:
+        def write(connection: Connection) -> int:
+            with connection.transaction():
+                # alone among the leader's transactions: the planner may be about to ask for the same export
+                connection.execute("select from nasd_core.leader where epoch = %s for update", [epoch])
+                connection.execute("select nasd_core.fence(%s)", [epoch])
+                return connection.execute(statement("mend"), {"limit": limit}).rowcount
+
+        return self._database.do(write)
+
     def queued_measures(self, study: StudyId, kind: DeviceKind, limit: int) -> Sequence[QueuedMeasure]:
         which = {"study": study, "kind": kind, "limit": limit}
         rows = self._database.do(lambda c: c.execute(statement("queued_measures"), which).fetchall())

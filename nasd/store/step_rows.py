@@ -47,7 +47,7 @@ def study_row(step: Step, *, max_attempts: int) -> Row:
         "used_s": step.used_s,
         "reference": json.dumps(dict(step.reference)),
         "joined": json.dumps(dict(step.joined)),
-        "granted": list(step.granted),
+        "granted": json.dumps({kind: str(which) for kind, which in step.granted.items()}),
         "strategy_version": step.strategy_version,
         "state": None if step.state is None else str(step.state[0]),
         "state_reason": None if step.state is None else step.state[1],

@@ -122,6 +122,7 @@ class PgTrialStore:
                 packages=tuple(row[7]),
                 offers=tuple(row[8]),
                 memory_mib=row[9],
+                is_draining=row[10],
             )
             for row in rows
         ]

@@ -39,6 +39,11 @@ class KindStrategy:
     limits: tuple[Limit, ...] = ()
     since: int = 0
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether its values may come late: they are results then, as they will be once another kind has joined."""
+        return any(each.device is not None for each in self.objectives)
+
 
 class ByKind:
     """A strategy made of one a kind; a pure function of the history, as each of them is.

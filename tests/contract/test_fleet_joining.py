@@ -66,7 +66,7 @@ def test_an_operator_asks_and_the_leader_lets_a_kind_join(board: Board):
     assert found.joined == {LOCAL: 0, PI5: 0}
     assert found.wanted == {ORIN: Wanted.ALL, PI5: Wanted.FRONT}
 
-    board.apply(joined={ORIN: 4}, granted=(ORIN,))
+    board.apply(joined={ORIN: 4}, granted={ORIN: Wanted.ALL})
     (found,) = board.scene.trials.studies()
     assert found.joined == {LOCAL: 0, PI5: 0, ORIN: 4}
     assert found.wanted == {PI5: Wanted.FRONT}

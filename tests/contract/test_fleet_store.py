@@ -166,4 +166,4 @@ def test_readers_may_see_why_a_study_stands_still(board: Board):
     board.worker(LOCAL, Stage.TRAIN)
     with psycopg.connect(board.scene.database.reader) as connection:
         ((stall,),) = connection.execute("select stall from nasd.studies").fetchall()
-    assert stall == "stalled: 1 evaluation waits for pi5, never seen; start one: nasd worker"
+    assert stall == "stalled: 1 evaluation waits for pi5, never seen; let one join: nasd device add NAME --kind pi5"

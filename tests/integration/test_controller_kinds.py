@@ -146,7 +146,7 @@ def test_a_study_that_waits_for_its_board_says_for_whom_and_ends_when_it_came(se
 
     assert state(search) is StudyState.RUNNING
     assert search.database.rows("select stall from nasd.studies") == [
-        ("stalled: 8 evaluations wait for b, never seen; start one: nasd worker",)
+        ("stalled: 8 evaluations wait for b, never seen; let one join: nasd device add NAME --kind b",)
     ]
     search.worker("board", B, Stage.MEASURE)
     wait_until(lambda: state(search) is StudyState.COMPLETED, limit_s=20)

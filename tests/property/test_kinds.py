@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from nasd.domain.study_search import Scope
 from nasd.ports.trials import StudyState
 from nasd.strategies import KNOWN
 from nasd.strategies.by_kind import SERVES, Shown, shown_name
+from nasd.studyfile import with_kind
 
 PI5, ORIN = DeviceKind("pi5"), DeviceKind("orin")
 ACTIONS = st.lists(
@@ -185,6 +187,48 @@ def test_late_values_are_results_for_the_strategy_of_their_board(use):
     served = [trial.new.proposal for trial in life.row.trials if trial.new.proposal.notes.get(SERVES) == PI5]
     if use != "reinforce":  # it has no parents
         assert any(parent < 20 for proposal in served for parent in proposal.parents)
+
+
+@pytest.mark.parametrize("use", sorted({*KNOWN} - {"gp"}))
+def test_what_this_machine_measured_late_is_made_again_after_a_kind_joined(use):
+    """A trial that ended without its latency: its value is the result for the strategy, alone or beside others."""
+    life = Life(trials=32, in_flight=3, use=use)
+    life.go([LOCAL])
+    for _ in range(300):
+        life.tick()
+        life.finish()
+        life.relax(0)
+        if len(life.row.facts) >= 20:
+            break
+    life.play_out()
+    trials, facts = life.store.history(life.study.id)
+    study = life.row.study
+    assert "revision" in {fact.kind for fact in facts}
+    assert replay(StudyMind(toy_parts(study)), trials, facts) == []
+
+    joined = replace(study, spec=with_kind(study.spec, PI5, None), joined={LOCAL: 0, PI5: len(trials)})
+
+    assert replay(StudyMind(toy_parts(joined)), trials, facts) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_late_value_of_another_device_costs_no_round(seed):
+    """It is a fact of the same trial as the round that is on its way, and must not be taken for its result."""
+    random = np.random.default_rng(seed)
+    life = Life(kinds=(LOCAL, PI5), trials=20, in_flight=3, rounds=3, use="random")
+    for nth in range(400):
+        if nth % 15 == 0:
+            life.go([PI5] if nth % 30 == 0 else [])
+        life.do(str(random.choice(["tick", "finish", "late", "tick", "relax"])), int(random.integers(20)))
+    life.play_out()
+
+    measured = Counter(
+        (each.new.device_kind, each.number)
+        for each in life.world.evaluations
+        if each.new.stage is Stage.MEASURE and each.state is State.COMPLETED
+    )
+    fronts = life.rebuilt().fronts
+    assert {measured[kind, number] for kind in fronts for number in fronts[kind].members} == {3}
 
 
 def test_a_study_without_its_board_ends_where_it_is_told_to_and_says_so():
