@@ -20,6 +20,7 @@ NasdError
 A class exists because somebody handles it differently. Messages name the thing, the value and the remedy.
 """
 
+
 class NasdError(Exception):
     """Base of everything below; never raised itself."""
 

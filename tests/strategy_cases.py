@@ -104,7 +104,7 @@ def replayed(search: RecordedSearch) -> list[str]:
 
 
 def restored_from(search: RecordedSearch, when: int, *, finish=None) -> SearchStrategy:
-    """Run 60 trials in rough weather (or another); a fresh strategy with the cache as it was, through JSON, after `when` of them."""
+    """Run 60 trials in rough weather (or another); a fresh strategy with the cache as it was after `when` of them."""
     finish = finish or rough_weather
     search.run(when, finish=finish)
     kept = json.loads(json.dumps(search.strategy.cache()))

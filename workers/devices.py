@@ -25,6 +25,7 @@ from workers.machine import accelerator, clocks, cpu_model, memory_mib, power_mo
 _PACKAGES = ("nasd", "torch", "numpy", "scikit-learn", "onnx", "onnxscript", "executorch")
 _ONNX_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 _TORCH, _ENERGY = "torch", "energy"  # among offers
+BESIDE_MIB = 160  # beside an evaluation: the worker's own process and a bare system
 
 
 def describe() -> dict[str, object]:
@@ -105,7 +106,7 @@ def worker_info(
         packages=tuple(packages),
         facts=describe() | {"packages": list(packages)},
         offers=offers_here(packages),
-        memory_mib=min(memory_mib(), memory_limit_mib or memory_mib()),
+        memory_mib=min(max(0, memory_mib() - BESIDE_MIB), memory_limit_mib or memory_mib()),
     )
 
 

@@ -37,7 +37,7 @@ def board(proc: Path = _PROC) -> str | None:
 
 
 def memory_mib(sys_folder: Path = _SYS) -> int:
-    """What this process's evaluations may use: the machine's, or its container's where that is less."""
+    """The machine's, or its container's where that is less."""
     total = int(psutil.virtual_memory().total)
     for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of cgroup v2, v1
         text = _read(sys_folder / "fs/cgroup" / name).strip()

@@ -19,7 +19,7 @@ from nasd.config import Settings
 from nasd.errors import SettingsError
 from nasd.ports.artifacts import ArtifactArchive, Stored
 from nasd.ports.clock import SystemClock
-from nasd.services import publish_artifacts
+from nasd.services import publish_artifacts, withdraw_artifacts
 from nasd.store import artifacts
 from nasd.store.connect import Connection
 from nasd.store.devices import PgDevices
@@ -129,5 +129,5 @@ def served(settings: Settings, endpoints: Endpoints) -> Iterator[None]:
         yield
     finally:
         if has_pair:
-            publish_artifacts(endpoints.home, None)
+            withdraw_artifacts(endpoints.home, endpoint.port)
         endpoint.close()

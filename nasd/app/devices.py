@@ -10,13 +10,14 @@ from datetime import datetime
 
 from nasd.app.endpoints import Endpoints, prepare
 from nasd.app.reach import Reach, reach
-from nasd.app.reading import endpoints
+from nasd.app.reading import connected, endpoints, existing_home
 from nasd.config import Settings
 from nasd.domain.ids import ANYWHERE, DeviceKind
 from nasd.domain.joining import KIND, NAME, JoinToken
 from nasd.errors import Unavailable, UserError
 from nasd.queue import access
 from nasd.queue.doorbell import RqDoorbell
+from nasd.store import views
 from nasd.store.connect import DatabaseAway
 from nasd.store.devices import DeviceRow, PgDevices
 
@@ -63,13 +64,20 @@ def add(settings: Settings, name: str, kind: str, *, address: str | None, valid_
         Unavailable: no other machine can reach the services, or not encrypted.
     """
     _check(name, kind, valid_s)
+    try:
+        existing_home(settings, None)
+    except UserError as error:
+        raise UserError(
+            f"{error}. For devices of other machines begin with `nasd services up --listen ADDRESS`"
+        ) from error
     with devices(settings) as (known, found):
-        where = reach(settings, found, address)
+        where, doubts = reach(settings, found, address), _unmeasured(found, kind)
         secret, redis_password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         role, ends_at = known.add(name, kind, secret=secret, redis_password=redis_password, valid_s=valid_s)
         is_lasting = _let_into_redis(found, role, redis_password, DeviceKind(kind))
         token = JoinToken(name, kind, secret, int(ends_at.timestamp()), where.for_role(role))
-        return Added(name, kind, token.encode(), ends_at, where.database, _notes(where, is_lasting))
+        notes = (*_notes(where, is_lasting), *doubts)
+        return Added(name, kind, token.encode(), ends_at, where.database, notes)
 
 
 def revoke(settings: Settings, name: str) -> DeviceRow:
@@ -132,6 +140,15 @@ def _notes(where: Reach, is_lasting: bool) -> tuple[str, ...]:
         return where.notes
     forgetful = "Redis forgets the device's user when it restarts, having no aclfile; the device then looks by itself"
     return (*where.notes, forgetful)
+
+
+def _unmeasured(found: Endpoints, kind: str) -> tuple[str, ...]:
+    """What to know where no study that is there measures on this kind: a slip, or the study comes later."""
+    with connected(found, "reader") as connection:
+        named = sorted({each for study in views.studies(connection) for each in study.device_kinds})
+    if not named or kind in named:
+        return ()
+    return (f"no study measures on {kind} yet; the kinds of those here: {', '.join(named)}",)
 
 
 def _check(name: str, kind: str, valid_s: float) -> None:

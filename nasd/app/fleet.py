@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 
 from nasd.app.fleet_file import Fleet, WorkerGroup
 from nasd.app.quota import CpuQuota
+from nasd.config import meter_function
+from nasd.controller.stages import ENERGY, needs
 from nasd.domain.ids import LOCAL, DeviceKind
 from nasd.domain.measurement import Stage
 from nasd.domain.study import StudySpec
+from nasd.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,26 @@ class Crew:
         """Undo what was made, when the workers have gone."""
         for quota in self.quotas:
             quota.close()
+
+
+def check_meter(spec: StudySpec, fleet: Fleet | None) -> None:
+    """Refuse a study that wants energy of a kind that only this machine's workers measure, where none can be read.
+
+    Raises:
+        SettingsError: no meter; the search would train to its end and then wait for ever.
+    """
+    here = {LOCAL} if fleet is None else {DeviceKind(group.kind) for group in fleet.groups}
+    wanting = [kind for kind in spec.device_kinds() if kind in here and ENERGY in needs(spec, Stage.MEASURE, kind)]
+    if not wanting or meter_function() is not None:  # a user's own meter is opened by the worker that may run its code
+        return
+    from nasd.profiling.meters import available
+    from nasd.runtimes.offers import offers
+
+    if available(on_gpu="gpu" in offers()) is None:
+        raise SettingsError(
+            f"energy_mj on {', '.join(wanting)}: no energy meter can be read here, and no stand-in is used. Name one in"
+            " NASD_METER (package.module:function, joules so far), or take energy_mj out of the study file"
+        )
 
 
 def usable_cores() -> tuple[int, ...] | None:

@@ -18,6 +18,7 @@ from nasd.app.foresight import expected, foresee
 from nasd.app.plan import Plan, Timing, decisions, extremes, spend, stage_needs, warnings
 from nasd.app.prepared import Prepared
 from nasd.app.users import in_folder
+from nasd.config import meter_function
 from nasd.controller.stages import ENERGY, needs
 from nasd.domain.architecture import Architecture
 from nasd.domain.ids import LOCAL
@@ -127,7 +128,7 @@ def _lacking_for(spec: StudySpec) -> tuple[str, ...]:
             for word in needed
             if word not in here | {ENERGY}
         ]
-        if ENERGY in needed and available(on_gpu="gpu" in here) is None:
+        if ENERGY in needed and meter_function() is None and available(on_gpu="gpu" in here) is None:
             found.append("no energy meter can be read here: energy_mj has no value on local, and no stand-in is used")
     if Stage.EXPORT in spec.stages() and not can_export():
         found.append("networks can't be exported here, so that some other worker must: install nasd[export]")

@@ -59,6 +59,7 @@ def run(
     from rich.console import Console
 
     from nasd.app.endpoints import home_beside, is_external, prepare, resolve
+    from nasd.app.fleet import check_meter
     from nasd.app.studies import open_study
     from nasd.config import read_settings
     from nasd.store.studies import PgStudies
@@ -67,6 +68,8 @@ def run(
     settings, console = read_settings(), Console()
     spec = load(study)  # a mistake in a file is told before a service is started
     simulated = _fleet(fleet, spec, workers=workers)
+    if not is_external(settings):  # given services are shared: a worker elsewhere may have a meter
+        check_meter(spec, simulated)
     time_s = _seconds(time)
     home = home_beside(settings, study)
     if not is_external(settings):

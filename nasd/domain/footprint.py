@@ -2,8 +2,8 @@
 
 A process needs its libraries, the data, and what the network asks for. Of the last, parameters and activations are
 counted exactly; kernels' scratch space, transposed copies of weights and the allocator's slack are not, and stand here
-as factors measured over 100 networks of each space (`scripts/bench/memory_prediction.py`), on the upper side: what is
-predicted to fit shall fit, and what is predicted not to might have.
+as factors measured over 100 networks of each space (`scripts/bench/memory_prediction.py`; those of the export over ten
+in all), on the upper side: what is predicted to fit shall fit, and what is predicted not to might have.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _NUMBER_BYTES = 4  # float32
 BASE_BYTES: Mapping[str, int] = {  # a process that has loaded its libraries and run something small
     "train": 300 * _MIB,  # torch and the data's readers
     "measure": 280 * _MIB,  # torch
+    "export": 460 * _MIB,  # torch, its exporter, onnxruntime with what checks and converts a file, the data's readers
     "onnxruntime": 96 * _MIB,
 }
 _STATES = {Optimiser.ADAMW: 2, Optimiser.SGD: 1}  # numbers kept for each parameter
@@ -28,6 +29,8 @@ _PASSING = 1.0  # of those counted, in a forward pass that keeps nothing
 _VALIDATED_AT_ONCE = 1024
 _VALIDATED = 0.5  # of the activations counted: a few layers' at a time, beside what training left to the allocator
 _LOSS = 3  # outputs, their logarithms and their gradients
+_EXPORTED = 12  # times the weights: torch's program, ONNX's, files as they are written, read again, run and converted
+_CALIBRATED, _KEPT = 128, 1.5  # samples that a conversion to int8 looks at, and times their activations
 _SLACK_BYTES = 16 * _MIB
 
 
@@ -57,8 +60,23 @@ def inference_bytes(counts: Mapping[str, float], problem: Problem, *, batch: int
     return int(weights + _PASSING * counts["activation_bytes"] * batch + inputs + _SLACK_BYTES)
 
 
+def export_bytes(counts: Mapping[str, float], problem: Problem, *, batch: int) -> int | None:
+    """What making a network's files adds to its process at most; None where the space can't count ahead.
+
+    Args:
+        counts: as for training.
+        batch: the largest that a file is made for; in all its precisions, whether or not they are asked for.
+    """
+    if not {"params", "activation_bytes"} <= counts.keys():
+        return None
+    n = max(batch, _CALIBRATED)
+    weights = _NUMBER_BYTES * counts["params"] * _EXPORTED
+    inputs = _NUMBER_BYTES * prod(problem.input_shape) * n
+    return int(weights + _KEPT * counts["activation_bytes"] * n + inputs + _SLACK_BYTES)
+
+
 def mib(base: str, network_bytes: int | None) -> int | None:
-    """Of the whole process, rounded up. `base` names what it has loaded: "train", "measure" or "onnxruntime"."""
+    """Of the whole process, rounded up. `base` names what it has loaded, a key of `BASE_BYTES`."""
     return None if network_bytes is None else -(-(BASE_BYTES[base] + network_bytes) // _MIB)
 
 

@@ -10,9 +10,9 @@ import platform
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from nasd.domain.data import Problem
@@ -20,6 +20,9 @@ from nasd.domain.devices import DeviceSpec
 from nasd.domain.measurement import JsonObject
 from nasd.errors import CandidateFault, WorldFault
 from nasd.runtimes.inputs import random_inputs
+
+if TYPE_CHECKING:
+    import onnxruntime as ort  # where it is used: exporters of other formats import this module's names without it
 
 INPUT, OUTPUT, BATCH = "input", "output", "batch"  # names in every exported graph; the last one a dimension's
 FACTS = "nasd."  # what keys of nasd's own begin with in a file's metadata
@@ -44,6 +47,8 @@ class OnnxRunner:
 
     def __init__(self, session: ort.InferenceSession, inputs: Array, device: DeviceSpec) -> None:
         """Inputs and outputs are bound to memory of the provider's own, so that a pass copies nothing to and fro."""
+        import onnxruntime as ort
+
         self._session, self._device, self.n_samples = session, device, len(inputs)
         memory = _MEMORY.get(_provider(device), "cpu")
         self._binding = session.io_binding()
@@ -54,6 +59,8 @@ class OnnxRunner:
 
     @cached_property
     def conditions(self) -> JsonObject:
+        import onnxruntime as ort
+
         provider = _provider(self._device)
         return {
             "onnxruntime": ort.__version__,
@@ -111,6 +118,8 @@ def open_session(
     Raises:
         WorldFault: `wrong_processor`.
     """
+    import onnxruntime as ort
+
     wanted = PROVIDERS[provider]
     if wanted not in ort.get_available_providers():
         raise _wrong_processor(provider, f"it is not among {', '.join(ort.get_available_providers())}")
@@ -160,6 +169,8 @@ def run_a_few(path: str, threads: int, batch: int, input_shape: list[int], vocab
 
 
 def _options(threads: int, batch: int | None) -> ort.SessionOptions:
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -13,7 +13,7 @@ from nasd.services.binaries import locate as locate_binaries
 from nasd.services.client import DatabaseRole, RedisRole, Services, attach
 from nasd.services.control import ServicesStatus, be_called, down, status, stop_listening, up
 from nasd.services.home import default_home
-from nasd.services.listening import Listening, authority_of, listening_of, publish_artifacts
+from nasd.services.listening import Listening, authority_of, listening_of, publish_artifacts, withdraw_artifacts
 from nasd.services.postgres import DATABASE
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "status",
     "stop_listening",
     "up",
+    "withdraw_artifacts",
 ]

@@ -18,7 +18,7 @@ from nasd.services.home import Home
 
 DEFAULT_PORT = 7432
 _FILE = "listen.json"
-_ARTIFACTS = "artifacts.address"
+_ARTIFACTS = "artifacts.served"  # a folder: a file for each endpoint, named by its port
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +129,41 @@ def write(home: Home, listening: Listening | None) -> None:
     _replace(home / _FILE, json.dumps(asdict(listening)), 0o600)
 
 
-def publish_artifacts(home: Path, port: int | None) -> None:
-    """Say where on this machine the artifacts endpoint listens, so that devices reach it too; None: it is gone."""
-    path = Home.at(home) / _ARTIFACTS
-    if port is None:
-        path.unlink(missing_ok=True)
-    else:
-        _replace(path, f"127.0.0.1:{port}\n", 0o644)  # the terminator reads it as the servers' user
+def publish_artifacts(home: Path, port: int) -> None:
+    """Say where on this machine an artifacts endpoint listens, so that devices reach it too.
+
+    Several may be published: a controller that stands by serves the same artifacts, and goes on when the other leaves.
+    """
+    folder = Home.at(home) / _ARTIFACTS
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # the terminator reads it as the servers' user
+    for path in folder.iterdir():
+        if path.name.isdigit() and not _answers(int(path.name)):
+            path.unlink(missing_ok=True)  # of a controller that was killed
+    _replace(folder / str(port), "", 0o644)
 
 
-def artifacts_address(home: Home) -> tuple[str, int] | None:
-    """Where artifacts are served on this machine now; None: nowhere."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        host, _, port = (home / _ARTIFACTS).read_text().strip().rpartition(":")
-        return host, int(port)
-    return None
+def withdraw_artifacts(home: Path, port: int) -> None:
+    """That endpoint is gone; others stay as they are."""
+    (Home.at(home) / _ARTIFACTS / str(port)).unlink(missing_ok=True)
+
+
+def artifacts_addresses(home: Home) -> list[tuple[str, int]]:
+    """Where artifacts are served on this machine, the latest first; a killed controller's may be among them."""
+    with contextlib.suppress(FileNotFoundError):
+        known = [path for path in (home / _ARTIFACTS).iterdir() if path.name.isdigit()]
+        return [("127.0.0.1", int(path.name)) for path in sorted(known, key=_written_at, reverse=True)]
+    return []
+
+
+def _written_at(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
+    return False
 
 
 def _own_names(host: str) -> tuple[str, ...]:

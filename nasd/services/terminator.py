@@ -101,10 +101,10 @@ class Terminator:
         if first.startswith(b"*"):
             return _unix(self._home.run_dir() / valkey.SOCKET_NAME)
         if first.startswith(_HTTP):
-            address = listening.artifacts_address(self._home)
-            if address is None:
-                raise Refused("no artifacts are served now")
-            return socket.create_connection(address, timeout=_HANDSHAKE_S)
+            for address in listening.artifacts_addresses(self._home):
+                with contextlib.suppress(ConnectionRefusedError):  # its controller was killed
+                    return socket.create_connection(address, timeout=_HANDSHAKE_S)
+            raise Refused("no artifacts are served now")
         raise Refused("speaks nothing that is served here")
 
     def _context(self) -> ssl.SSLContext:

@@ -135,3 +135,19 @@ def test_what_would_fill_the_memory_is_not_built(tmp_path):
     said = plan(path)
 
     assert said.count("training needs about") == 5
+
+
+def test_a_run_that_no_meter_here_could_ever_end_is_refused_before_anything_starts(tmp_path):
+    """It would train everything and then wait for ever."""
+    from nasd.profiling.meters import available
+
+    if available() is not None:
+        pytest.skip("this machine has an energy meter")
+    path = tmp_path / "kitchen.toml"
+    path.write_text(NARROW + "[objectives]\nval_error = {}\nenergy_mj = {}\n[budget]\ntrials = 3\n")
+
+    done = subprocess.run([PROGRAM, "run", path], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: energy_mj on local: no energy meter can be read here")
+    assert list(tmp_path.iterdir()) == [path]

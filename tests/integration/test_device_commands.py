@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from device_scene import DeviceScene, listening_scene, nasd
+from device_scene import DeviceScene, listening_scene, nasd, two_measurements
 
 from nasd.errors import UserError
 from workers.joining import load
@@ -43,6 +43,24 @@ def test_adding_is_refused_where_no_other_machine_reaches_the_services(home: Pat
 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "nasd services up --listen ADDRESS" in done.stderr
+
+
+def test_adding_before_anything_was_started_says_where_to_begin(tmp_path: Path):
+    """A newcomer's first command may be this one."""
+    done = nasd("device", "add", "kitchen", "--kind", "pi5", NASD_HOME=tmp_path / "none")
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "nasd services up --listen ADDRESS" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_kind_that_no_study_measures_on_is_doubted(scene: DeviceScene):
+    """It may be a slip of the pen; where no study is yet, nobody can know."""
+    before = scene.add(kind="pi6").notes
+    two_measurements(scene, "kitchen")
+
+    assert scene.add(kind="pi5").notes == before
+    assert scene.add(kind="pi6").notes == (*before, "no study measures on pi6 yet; the kinds of those here: pi5")
 
 
 @pytest.mark.parametrize(

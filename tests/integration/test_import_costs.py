@@ -27,7 +27,8 @@ def test_what_trains_never_loads_the_test_splits_module() -> None:
 def test_a_process_that_trains_and_measures_loads_no_compiler_and_no_sklearn() -> None:
     """Each costs every evaluating process seconds and 70 MiB at its start, and neither is used."""
     code = (
-        "import sys, contextlib, torch; from nasd import data, spaces, training; from nasd.profiling.measure import measure; "
+        "import sys, contextlib, torch; from nasd import data, spaces, training; "
+        "from nasd.profiling.measure import measure; "
         "from nasd.domain.study import *; "
         "spec = StudySpec(name='t', objectives={'val_error': ObjectiveSpec()}, budget=BudgetSpec(trials=1)); "
         "facts = data.describe(spec.data); "
@@ -38,4 +39,14 @@ def test_a_process_that_trains_and_measures_loads_no_compiler_and_no_sklearn() -
         "print([m for m in ('torch._dynamo', 'torch._inductor', 'sympy', 'sklearn', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_exporting_needs_onnxruntime_for_its_own_format_alone() -> None:
+    """Weights are written, and a missing package is told in a sentence, where `nasd[train]` is all there is."""
+    code = (
+        "import sys; import nasd.exporting.export; from nasd.exporting import build, load; "
+        "print([m for m in ('onnxruntime', 'onnx', 'onnxscript') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

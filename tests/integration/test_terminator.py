@@ -22,7 +22,7 @@ import redis
 from device_scene import DeviceScene, listening_scene
 
 from nasd.errors import UserError
-from nasd.services import authority_of, be_called, publish_artifacts, status, stop_listening, up
+from nasd.services import authority_of, be_called, publish_artifacts, status, stop_listening, up, withdraw_artifacts
 from nasd.services.home import Home
 from workers.joining import Joined
 
@@ -136,10 +136,28 @@ def test_artifacts_are_reached_where_they_are_served(scene: DeviceScene):
         with urllib.request.urlopen(url, context=trusting(scene), timeout=10) as answer:
             assert answer.read() == b"/artifacts/ab"
         server.shutdown()
-    publish_artifacts(scene.home, None)
+    withdraw_artifacts(scene.home, server.server_port)
 
     with pytest.raises(OSError):
         urllib.request.urlopen(url, context=trusting(scene), timeout=10)
+
+
+def test_a_controller_that_leaves_takes_no_other_controllers_artifacts_along(scene: DeviceScene):
+    """Left by itself or killed: else boards are told that no artifacts are served while some are."""
+    url = f"https://127.0.0.1:{scene.listening.port}/artifacts/ab"
+    left, killed, stays = (http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Artifacts) for _ in range(3))
+    with stays:
+        threading.Thread(target=stays.serve_forever, daemon=True).start()
+        for each in (left, stays, killed):
+            publish_artifacts(scene.home, each.server_port)
+        for each in (left, killed):
+            each.server_close()
+        withdraw_artifacts(scene.home, left.server_port)
+
+        with urllib.request.urlopen(url, context=trusting(scene), timeout=10) as answer:
+            assert answer.read() == b"/artifacts/ab"
+        stays.shutdown()
+    withdraw_artifacts(scene.home, stays.server_port)
 
 
 def test_noise_opens_nothing_and_breaks_nothing(scene: DeviceScene, device: Joined):

@@ -51,10 +51,25 @@ def test_inference_needs_neither_gradients_nor_all_layers_times_over() -> None:
     assert 4 * COUNTS["params"] < inference < footprint.training_bytes(COUNTS, FACTS, RECIPE)
 
 
+def test_an_export_needs_the_weights_many_times_over_but_not_the_optimisers_state() -> None:
+    """A machine that measures with torch may still be too small for torch's exporter."""
+    export, measured = (
+        footprint.mib("export", footprint.export_bytes(COUNTS, FACTS.problem, batch=1)),
+        footprint.mib("measure", footprint.inference_bytes(COUNTS, FACTS.problem, batch=1)),
+    )
+    assert export > measured + 100
+    more = {**COUNTS, "params": 2_000_000}
+    grown = footprint.export_bytes(more, FACTS.problem, batch=1) - footprint.export_bytes(
+        COUNTS, FACTS.problem, batch=1
+    )
+    assert grown >= 9 * 4_000_000
+
+
 def test_what_a_space_can_not_count_has_no_prediction() -> None:
     """Nothing is held back for want of a number."""
     assert footprint.training_bytes({"params": 5}, FACTS, RECIPE) is None
     assert footprint.inference_bytes({}, FACTS.problem, batch=1) is None
+    assert footprint.export_bytes({}, FACTS.problem, batch=1) is None
     assert footprint.mib("train", None) is None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nasd.domain.ids import LOCAL
 from nasd.domain.measurement import Stage
-from workers.devices import describe, stages_here, worker_info
+from workers.devices import BESIDE_MIB, describe, stages_here, worker_info
 from workers.machine import board, clocks, memory_mib, parsed_smi, power_mode, temperatures
 
 
@@ -78,4 +78,4 @@ def test_a_worker_says_what_it_can_do() -> None:
     assert info.memory_mib == 100
     assert set(info.stages) == set(stages_here())
     assert {Stage.TRAIN, Stage.MEASURE, Stage.EXPORT, Stage.RUN} == set(info.stages)
-    assert worker_info(LOCAL).memory_mib == describe()["memory_mib"]
+    assert worker_info(LOCAL).memory_mib == describe()["memory_mib"] - BESIDE_MIB

@@ -59,6 +59,11 @@ def worker(ago: timedelta = timedelta(0), kind: str = "pi5", **changes) -> LiveW
             "no worker is alive; 2 evaluations wait for local, never seen; start one: nasd worker",
         ),
         (
+            [waits(n=4)],
+            [worker(kind="local")],
+            "4 evaluations wait for pi5, never seen; let one join: nasd device add NAME --kind pi5",
+        ),
+        (
             [waits(ANYWHERE, 12, stage=Stage.TRAIN)],
             [worker(stages=(Stage.MEASURE,))],
             "12 evaluations wait for a worker that can train",

@@ -155,8 +155,10 @@ REFUSED = {
         "Remove",
     ),
     "limit's device kind": (
-        '[objectives]\nlatency_ms = { on = ["pi5"] }\n[budget]\ntrials = 1\n'
-        '[[limits]]\nof = "latency_ms"\nmax = 1\non = "pi4"\n',
+        (
+            '[objectives]\nlatency_ms = { on = ["pi5"] }\n[budget]\ntrials = 1\n'
+            '[[limits]]\nof = "latency_ms"\nmax = 1\non = "pi4"\n'
+        ),
         'study.toml:8: limits.on = "pi4": no objective is measured on it',
         '"pi5"?',
     ),
