@@ -11,7 +11,7 @@ from dataclasses import replace
 from nasd.domain.ids import WorkerId
 from nasd.domain.killpoints import killpoint
 from nasd.domain.measurement import Outcome, OutcomeKind, Stage
-from nasd.errors import UserError, WorldFault
+from nasd.errors import ArtifactsAway, UserError, WorldFault
 from nasd.ports.lease import Lease, LeaseStore
 from workers.assignment import Assignment
 from workers.bundle import SHORT_S, Bundling
@@ -26,6 +26,7 @@ from workers.stop import Stop
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 20.0  # of leasing before rq gets a turn
+AWAY_S = 5.0  # before work that needs an artifact is taken again, after the courier has tried for about as long
 LINGER_S, LONGEST_LINGER_S = 0.001, 0.05  # between looks for more, where evaluations are short
 _PRODUCING = frozenset({Stage.EXPORT})  # stages that leave artifacts behind
 
@@ -190,8 +191,17 @@ class Session:
             if recipe is None:
                 return None
             return self._evaluated(lease, recipe)
+        except ArtifactsAway as fault:
+            self._wait_for_artifacts(lease, fault)
+            return None
         except WorldFault as fault:
             return Outcome(OutcomeKind.FAILED, reason=fault.kind, message=str(fault))
+
+    def _wait_for_artifacts(self, lease: Lease, fault: ArtifactsAway) -> None:
+        """An outage of the artifact store says nothing of the trial: its lease goes back and no attempt is spent."""
+        logger.warning("artifact store away; the work goes back", extra={"fields": {"error": str(fault)}})
+        self._reporter.give_back(lease, within_s=1.5)
+        self._stop.wait(AWAY_S)
 
     def _evaluated(self, lease: Lease, recipe: Mapping[str, object]) -> Outcome | None:
         """The child's outcome, with what it made in the artifact store before anything is reported or spooled."""

@@ -273,6 +273,36 @@ def test_a_worker_fetches_through_the_endpoint_before_it_evaluates(tmp_path, mon
     assert store.row(second).outcome.reason == "artifact_missing"
 
 
+def test_an_outage_of_the_store_spends_no_attempt(tmp_path, monkeypatch, wait_until):
+    """A minute without the controller must not cost a board its measurements for good."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.setattr("workers.session.AWAY_S", 0.2)
+    monkeypatch.setattr("workers.courier._WAITS_S", (0.05,))
+    archive = open_archive(None, tmp_path / "there")
+    (tmp_path / "made").write_bytes(b"network")
+    archive.put(tmp_path / "made")
+    endpoint = ArtifactEndpoint(archive, lambda token: token == "mine")
+    port = endpoint.port
+    endpoint.close()
+    store, stop = Leasing(), Stop()
+    store.artifacts = (ref(b"network"),)
+    waiting = store.add(store.add_study(recipe("arithmetic")))
+    url = {"artifacts_url": f"http://127.0.0.1:{port}", "artifacts_token": "mine"}
+    worker = threading.Thread(
+        target=serve,
+        args=(store, None, info(), settings(tmp_path / "here").model_copy(update=url)),
+        kwargs={"stop": stop, "lock_directory": tmp_path},
+        daemon=True,
+    )
+    worker.start()
+    wait_until(lambda: store.row(waiting).attempt > 4, what="more tries than it has attempts")
+    endpoint = ArtifactEndpoint(archive, lambda token: token == "mine", port=port)
+    wait_until(lambda: store.row(waiting).state == "completed", what="the evaluation once the store is back")
+    stop.request()
+    worker.join(timeout=20)
+    endpoint.close()
+
+
 def test_open_store_is_what_a_worker_uses_by_default(tmp_path):
     """`nasd run` on one machine needs no setting: its processes share a home."""
     (tmp_path / "f").write_bytes(b"x")
