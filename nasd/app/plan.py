@@ -102,6 +102,7 @@ class Plan:
         wall_s: if every trial were alike; None where nothing could be timed.
         foreseen: by simulation; None where nothing could be timed.
         unavailable: what this machine lacks that the study needs.
+        is_scalar: [scalar] makes one figure of the objectives, which is searched by.
     """
 
     study: str
@@ -111,6 +112,7 @@ class Plan:
     recipe_parameters: tuple[str, ...]
     decisions: Mapping[str, int]
     objectives: tuple[str, ...]
+    is_scalar: bool
     limits: tuple[str, ...]
     stages: tuple[StageNeed, ...]
     workers: int

@@ -97,7 +97,7 @@ def _runs(
 ) -> tuple[Run, ...]:
     runs = []
     for seed in seeds:
-        spec = replace(source.spec, seed=seed, strategy=replace(source.spec.strategy, use=name))
+        spec = replace(source.spec, seed=seed, strategy=source.spec.strategy.switched(name))
         runs.append(simulate(source.parts(spec), source.evaluator(spec), wanted.fleet, ask_s=wanted.ask_s))
     say(f"{name}: {len(runs)} {'run' if len(runs) == 1 else 'runs'} of {len(runs[0].trials)} trials")
     return tuple(runs)

@@ -90,6 +90,7 @@ def make_plan(prepared: Prepared, *, speeds: tuple[float, ...]) -> Plan:
         recipe_parameters=tuple(sorted(searched(spec))),
         decisions=by_gene,
         objectives=tuple(spec.objectives),
+        is_scalar=bool(spec.scalar),
         limits=tuple(
             dict.fromkeys(_limit_text(limit) for kind in spec.device_kinds() for limit in spec.limits_on(kind))
         ),

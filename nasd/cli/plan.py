@@ -70,7 +70,8 @@ def _print(found: Plan) -> None:
     console.print(f"[bold]{found.study}[/]: {_size_text(found)}")
     parts = ", ".join(f"{gene} {count}" if count > 1 else gene for gene, count in found.decisions.items())
     console.print(f"Decisions: {n_decisions}" + (f" ({parts})" if parts else ""))
-    console.print(f"Minimised together: {', '.join(found.objectives)}")
+    how = "Searched by one figure of" if found.is_scalar else "Pursued together"
+    console.print(f"{how}: {', '.join(found.objectives)}")
     if found.limits:
         console.print(f"Limits: {', '.join(found.limits)}")
     console.print(f"Trials: {_count_text(found.trials)}, each in {len(found.stages)} stage(s):")

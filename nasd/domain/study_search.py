@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from nasd.domain.study_checks import not_negative, positive
@@ -224,6 +224,10 @@ class StrategySpec:
     def n_members(self) -> int:
         """The population, as given or as is the strategy's own."""
         return self.population or _POPULATION
+
+    def switched(self, use: str) -> StrategySpec:
+        """These settings under another strategy, with that one's own population."""
+        return self if use == self.use else replace(self, use=use, population=None, sample=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,11 +82,13 @@ def test_both_stages_are_named_with_what_they_give(found):
 def test_people_get_tables(tmp_path):
     """The same without --json; one worker, no limit on time."""
     path = tmp_path / "kitchen.toml"
-    path.write_text(NARROW + OBJECTIVES + '[budget]\ntime = "1m"\n')
+    scalar = "[scalar]\nlatency_ms = { weight = 0.1, at = 1.0 }\n"
+    path.write_text(NARROW + OBJECTIVES + scalar + '[budget]\ntime = "1m"\n')
 
     text = plan(path, "--workers", "1")
 
     assert "kitchen: 432 networks in the mlp space" in text
+    assert "Searched by one figure of: val_error, latency_ms" in text
     assert "smallest" in text
     assert "Time: 60s with 1 worker" in text
 

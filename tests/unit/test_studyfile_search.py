@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from study_refusal import assert_refused
 
-from nasd.domain.study import EvaluationSpec, RangeSpec, ScalarSpec, StudySpec, WarmStartSpec
+from nasd.domain.study import EvaluationSpec, RangeSpec, ScalarSpec, StrategySpec, StudySpec, WarmStartSpec
 from nasd.studyfile import changes, load, spec_from_json, spec_to_json
 
 BASE = "[objectives]\nval_error = {}\nlatency_ms = {}\n[budget]\ntrials = 60\n"
@@ -132,3 +132,11 @@ def test_a_mistake_gets_one_sentence_with_its_line_and_remedy(study, case):
     """As everywhere in the file."""
     text, start, contains = REFUSED[case]
     assert_refused(study(text), start, contains)
+
+
+def test_another_strategy_has_its_own_population():
+    """A comparison that gave every rival the population of the first would be unfair to all of them."""
+    spec = StrategySpec(use="nsga2", population=40, mutation_only=0.5)
+
+    assert spec.switched("nsga2") == spec
+    assert spec.switched("aging-evolution") == StrategySpec(use="aging-evolution", mutation_only=0.5)
