@@ -18,6 +18,7 @@ from nasd.domain.ids import LOCAL, DeviceKind, LearnedSeq, TrialNumber
 from nasd.domain.lifecycle import State
 from nasd.domain.objective import OF_A_DEVICE, Limit, Objective, value_name, violation
 from nasd.strategies.base import SearchStrategy
+from nasd.strategies.mirror import Mirror
 
 SERVES = "serves"  # the key of a proposal's notes
 _LOST = frozenset({State.FAILED, State.CANCELLED})
@@ -149,13 +150,13 @@ class Shown:
     """
 
     part: KindStrategy
-    _history: History | None = None
-    _of: History | None = None  # which one `_history` was made from
+    _mirror: Mirror = field(init=False)
     _names: dict[str, str] = field(default_factory=dict)
     _measured: tuple[str, ...] = ()
     _awaited: set[TrialNumber] = field(default_factory=set)  # completed, and not measured here yet
 
     def __post_init__(self) -> None:
+        self._mirror = Mirror(self.part.objectives, self._seen, on_begin=self._awaited.clear)
         self._measured = tuple(each.name for each in self.part.objectives if each.device is not None)
         own = [value_name(name, self.part.kind) for name in OF_A_DEVICE]
         renamed = {name: shown_name(name, self.part.kind) for name in (*OF_A_DEVICE, *own)}
@@ -163,22 +164,7 @@ class Shown:
 
     def after(self, history: History) -> History:
         """All of `history`; goes on where it is the one seen last."""
-        shown = self._history
-        if (
-            shown is None
-            or history is not self._of
-            or len(shown) > len(history)
-            or len(shown.facts) > len(history.facts)
-        ):
-            shown = self._history = History(self.part.objectives)
-            self._of = history
-            self._awaited.clear()
-        for number in range(len(shown), len(history)):
-            trial = TrialNumber(number)
-            shown.add(Proposal(history.architectures[trial], history.operators[trial], history.parents[trial]))
-        for fact in history.facts[len(shown.facts) :]:
-            shown.learn(self._seen(fact))
-        return shown
+        return self._mirror.after(history)
 
     def _seen(self, fact: Fact) -> Fact:
         values = {self._names.get(name, name): value for name, value in fact.values.items()}

@@ -12,13 +12,14 @@ from math import isfinite, nextafter
 import numpy as np
 
 from nasd.domain.history import Fact, History, Proposal, Wait
-from nasd.domain.ids import LearnedSeq, TrialNumber
+from nasd.domain.ids import LearnedSeq
 from nasd.domain.lifecycle import State
 from nasd.domain.objective import Objective, Source
 from nasd.domain.scalar import Term, scalar_of
 from nasd.domain.study import SCALAR, StrategySpec
 from nasd.strategies import build
 from nasd.strategies.base import SearchStrategy, Setting
+from nasd.strategies.mirror import Mirror
 
 _COLUMN = Objective(name=SCALAR, unit="", source=Source.REPORTED, sign=-1)
 _HARD = 1.0  # every soft violation lies below it
@@ -81,12 +82,11 @@ class View:
         terms: tuple[Term, ...],
         outside: tuple[_End, ...],
     ) -> None:
-        self._inner, self._objectives = inner, tuple(objectives)
+        self._inner = inner
         self._terms, self._outside = terms, outside
         self.name = inner.name
         self.version = inner.version + "-preference-1" * bool(outside) + "-scalar-1" * bool(terms)
-        self._shown: History | None = None
-        self._of: History | None = None  # which history `_shown` was made from
+        self._mirror = Mirror(objectives, self._seen)
 
     def propose(self, history: History, trial_number: int, rng: np.random.Generator) -> Proposal | Wait:
         """What the strategy proposes for what it is shown.
@@ -106,21 +106,7 @@ class View:
 
     def shown(self, history: History) -> History:
         """The strategy's history after all of `history`; goes on where it is the one seen last."""
-        shown = self._shown
-        if (
-            shown is None
-            or history is not self._of
-            or len(shown) > len(history)
-            or len(shown.facts) > len(history.facts)
-        ):
-            shown = self._shown = History(self._objectives)
-            self._of = history
-        for number in range(len(shown), len(history)):
-            trial = TrialNumber(number)
-            shown.add(Proposal(history.architectures[trial], history.operators[trial], history.parents[trial]))
-        for fact in history.facts[len(shown.facts) :]:
-            shown.learn(self._seen(fact))
-        return shown
+        return self._mirror.after(history)
 
     def _seen(self, fact: Fact) -> Fact:
         values = dict(fact.values)
