@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasd.cli import layout
+from nasd.domain.devices import DevicePrecision
 
 if TYPE_CHECKING:
     from nasd.exporting.card import Exported
@@ -39,8 +40,12 @@ def export(  # noqa: PLR0917 - options, none of them positional
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number, as `nasd front` lists it.")],
     style: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.ONNX,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Where to; default: STUDY-TRIAL-FORMAT here.")
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Where to; default: STUDY-TRIAL-FORMAT(-PRECISION) here."),
     ] = None,
+    precision: Annotated[
+        DevicePrecision, typer.Option("--precision", help="Of an onnx file: converted as for devices.")
+    ] = DevicePrecision.FP32,
     allow: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,12 +61,14 @@ def export(  # noqa: PLR0917 - options, none of them positional
 
     Where the weights were not kept the trial is trained again: same seed, same data, same steps. Its validation error
     is compared with the recorded one; exit code 1 where they don't agree (another processor or version, usually).
+    With --precision fp16 or int8 the file is validated as well: what the conversion costs is printed and on the card.
 
     \b
     Example:
         nasd export kitchen 17
         nasd export kitchen.toml 17 --format safetensors --out shipped
         nasd export kitchen 17 --format pt2 --allow my_pkg
+        nasd export kitchen 17 --precision int8
     """
     from nasd.config import read_settings, with_users_code
 
@@ -74,13 +81,15 @@ def export(  # noqa: PLR0917 - options, none of them positional
     from nasd.exporting.trial import require_network
 
     wanted, packages, here = formats.Format(style), settings.worker.allow, Path.cwd()
+    formats.require_precision(wanted, precision)
     formats.require_packages(wanted)
     with stored_trial(settings, study, trial, folder=settings.worker.folder) as (record, shelf):
         require_network(record)
-        into = here / (out or f"{record.study}-{trial}-{style}")
+        into = here / (out or f"{record.study}-{trial}-{_named(style, precision)}")
         require_free(into)
         trained = _trained(record, shelf, packages)
-        made = write(record, trained, split_of(record, allow=packages), wanted=wanted, into=into, allow=packages)
+        split = split_of(record, allow=packages)
+        made = write(record, trained, split, wanted=wanted, into=into, precision=precision, allow=packages)
     print(layout.printable(_facts(made, into)) if json else _text(made, into))
     if not made.agreement.is_good:
         print("warning: the network does not reach what the study recorded; see its card", file=sys.stderr)
@@ -109,6 +118,11 @@ def _trained(record: TrialRecord, shelf: Shelf, packages: tuple[str, ...]) -> Tr
     return trained
 
 
+def _named(style: Format, precision: DevicePrecision) -> str:
+    """As artifacts for devices are called; a converted file does not take the place of the one it came from."""
+    return str(style) if precision is DevicePrecision.FP32 else f"{style}-{precision}"
+
+
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
@@ -121,6 +135,8 @@ def _facts(made: Exported, into: Path) -> dict[str, object]:
         "sha256": made.sha256,
         "n_bytes": made.n_bytes,
         "batch": made.batch,
+        "precision": str(made.precision),
+        "accuracy": None if made.accuracy is None else made.accuracy.to_json(),
         "parity": made.parity.error,
         "n_unstable": made.parity.n_unstable,
         "weights": made.source,
@@ -136,6 +152,7 @@ def _text(made: Exported, into: Path) -> str:
         [
             f"{into / made.file}: {made.n_bytes:,} bytes, {batch}",
             f"  weights  {made.source}: {made.agreement}",
+            *([f"  {made.precision:<7}  {made.accuracy}"] if made.accuracy is not None else []),
             f"  parity   {made.parity}",
             "  beside   MODEL_CARD.md (fill in its licence), model.json",
         ]

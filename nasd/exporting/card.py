@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 
 from nasd import __version__
 from nasd.domain.data import INIT
+from nasd.domain.devices import DevicePrecision
 from nasd.domain.measurement import Measurement
 from nasd.domain.recipe import train_spec
+from nasd.exporting.accuracy import Accuracy, spread_of
 from nasd.exporting.formats import Format
 from nasd.exporting.parity import Parity
 from nasd.exporting.preprocessing import INPUT, OUTPUT, Interface
@@ -26,6 +28,8 @@ class Exported:
     Attributes:
         file: its name in the folder.
         batch: it takes; None: any.
+        precision: of its weights and arithmetic; inputs and outputs are float32 in each.
+        accuracy: what the conversion to that precision cost; None: there was none.
         parity: of its answers with the trained module's, on validation samples.
         versions: of the libraries that made it.
     """
@@ -35,6 +39,8 @@ class Exported:
     sha256: str
     n_bytes: int
     batch: int | None
+    precision: DevicePrecision
+    accuracy: Accuracy | None
     parity: Parity
     source: str
     val_error: Measurement
@@ -55,6 +61,7 @@ def as_json(trial: TrialRecord, made: Exported) -> dict[str, object]:
         "architecture_key": trial.architecture.key,
         "file": {"name": made.file, "format": str(made.format), "sha256": made.sha256, "n_bytes": made.n_bytes},
         "batch": made.batch,
+        "precision": str(made.precision),
         **made.interface.to_json(),
         "data": data | {"sha256": dict(trial.facts.sha256)},
         "recipe": {"hash": trial.recipe, "steps": trial.steps, **_recipe(trial)},
@@ -63,6 +70,7 @@ def as_json(trial: TrialRecord, made: Exported) -> dict[str, object]:
             one.name: {"value": one.value, "spread": one.spread, "n": one.n} for one in (made.val_error, made.val_loss)
         },
         "recorded": {"val_error": made.agreement.recorded, "agrees": made.agreement.is_good, "weights": made.source},
+        "accuracy": None if made.accuracy is None else made.accuracy.to_json(),
         "values": dict(trial.values),
         "fronts": list(trial.fronts),
         "measurements": [_measurement(row) for row in trial.measurements],
@@ -78,6 +86,7 @@ def as_text(trial: TrialRecord, made: Exported) -> str:
         _head(trial),
         _use(made),
         _scores(made),
+        _cost(made),
         _devices(trial),
         _section("Architecture", _pairs(trial.architecture.as_dict())),
         _training(trial),
@@ -142,10 +151,30 @@ def _scores(made: Exported) -> str:
         for one in (made.val_error, made.val_loss)
     ]
     table = _table(("on the validation split", "value", "spread", "unit", "samples"), rows)
+    reach = "The weights of this file reach these" if made.accuracy is None else "The network in float32 reaches these"
     return (
-        f"## Scores\n\n{table}\n\nThe weights of this file reach these ({made.source}): {made.agreement}. The spread "
+        f"## Scores\n\n{table}\n\n{reach} ({made.source}): {made.agreement}. The spread "
         "is the standard error over samples. The test split was not looked at: no search sees it. Choosing the best of "
         "many trials by the validation split makes its error optimistic."
+    )
+
+
+def _cost(made: Exported) -> str:
+    """Of the conversion to fewer bits."""
+    if (cost := made.accuracy) is None:
+        return ""
+    rows = [
+        (name, f"{before:.6g}", f"{after:.6g}", _plus_minus(spread_of(cost.converted, name)))
+        for name, before, after in cost.pairs
+    ]
+    table = _table(
+        ("on the validation split", "trained network, float32", f"this file, {made.precision}", "spread"), rows
+    )
+    how = f" It was converted by {cost.method} quantisation." if cost.method else ""
+    alike = f" It gives {cost.agreement}." if cost.agreement else ""
+    return (
+        f"## What {made.precision} costs\n\n{table}\n\nOver all {cost.trained.n} samples, in ONNX Runtime and in torch."
+        f"{how}{alike} Its output {made.parity}."
     )
 
 
@@ -199,7 +228,7 @@ def _origin(trial: TrialRecord, made: Exported) -> str:
         "study, trial": f"{trial.study}, {trial.number} ({trial.operator or 'unknown origin'}, {trial.state})",
         "architecture key": trial.architecture.key,
         "file": f"{made.file}, {made.n_bytes:,} bytes, sha256 {made.sha256}",
-        "parity": made.parity,
+        "parity" if made.accuracy is None else "after conversion": made.parity,
         "made with": ", ".join(f"{name} {version}" for name, version in made.versions.items()),
     }
     return _section("Origin", _pairs(pairs))

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from nasd.domain.devices import DevicePrecision
 from nasd.errors import CandidateFault, UserError
 from nasd.exporting.trained import load_weights
 from nasd.exporting.trial import TrialRecord
@@ -43,11 +44,13 @@ class Written:
     Attributes:
         batch: it takes; None: any.
         read_back: the file's own answers to inputs.
+        method: of the conversion to fewer bits, where there is more than one.
     """
 
     path: Path
     batch: int | None
     read_back: Callable[[Array], Array]
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,16 @@ class Network:
         module: trained, on the CPU, in evaluation mode.
         inputs: a few real ones.
         fresh: makes the same network with other weights.
+        precision: of the file; another than fp32 for ONNX alone.
+        calibration: inputs from the training split, for a conversion.
     """
 
     module: nn.Module
     inputs: Array
     trial: TrialRecord
     fresh: Callable[[], nn.Module]
+    precision: DevicePrecision = DevicePrecision.FP32
+    calibration: Array | None = None
 
 
 def require_packages(wanted: Format) -> None:
@@ -81,6 +88,18 @@ def require_packages(wanted: Format) -> None:
     for package in needed[0]:
         if find_spec(package) is None:
             raise UserError(f"--format {wanted}: needs the package {package}, which is not installed. {needed[1]}")
+
+
+def require_precision(wanted: Format, precision: DevicePrecision) -> None:
+    """Refuse fewer bits in formats that nasd does not convert.
+
+    Raises:
+        UserError: names the format that can be had so.
+    """
+    if precision is not DevicePrecision.FP32 and wanted is not Format.ONNX:
+        raise UserError(
+            f"--precision {precision}: --format {wanted} is written in fp32 alone; --format onnx can be converted"
+        )
 
 
 def write(network: Network, wanted: Format, folder: Path) -> Written:
@@ -105,7 +124,27 @@ def _onnx(network: Network, folder: Path) -> Written:
 
         return predict(path, x)
 
-    return Written(path, exported.batch, answers)
+    return Written(path, exported.batch, answers, _converted(network, path))
+
+
+def _converted(network: Network, path: Path) -> str:
+    """Convert the file where fewer bits are asked for, as for a device of that precision; by which method.
+
+    Raises:
+        CandidateFault: `unsupported`.
+    """
+    if network.precision is DevicePrecision.FP32:
+        return ""
+    if network.calibration is None:
+        raise ValueError(f"{network.precision}: a conversion needs samples")
+    from nasd.runtimes.onnx import facts_of, open_session
+    from nasd.runtimes.onnx_convert import to_fp16, to_int8
+
+    convert = {DevicePrecision.FP16: to_fp16, DevicePrecision.INT8: to_int8}[network.precision]
+    target = path.with_name("converted.onnx")
+    convert(path, target, network.calibration)
+    target.replace(path)
+    return facts_of(open_session(path)).get("quantisation", "")
 
 
 def _safetensors(network: Network, folder: Path) -> Written:

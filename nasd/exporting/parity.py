@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from math import isfinite
 from typing import cast
 
 import numpy as np
@@ -48,10 +49,7 @@ def parity(module: nn.Module, written: Written, inputs: Array) -> Parity:
     Raises:
         UserError: it differs by more than LIMIT, on samples to which the network itself has one answer.
     """
-    n = written.batch or len(inputs)
-    inputs = inputs[: len(inputs) // n * n]
-    expected = _answers(module, inputs)
-    found = np.concatenate([written.read_back(inputs[start : start + n]) for start in range(0, len(inputs), n)])
+    inputs, expected, found = _both(module, written, inputs)
     limit = LIMIT * max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))
     error = largest_difference(expected, found)
     if error <= limit:
@@ -66,6 +64,30 @@ def parity(module: nn.Module, written: Written, inputs: Array) -> Parity:
         f"{written.path.name}: its answers differ from the trained network's by up to {error:.2g}; it was not kept. "
         f"{ALWAYS}"
     )
+
+
+def difference(module: nn.Module, written: Written, inputs: Array) -> Parity:
+    """Of a file in fewer bits, which no limit holds for.
+
+    Raises:
+        UserError: some of its answers are not finite where the network's are.
+    """
+    inputs, expected, found = _both(module, written, inputs)
+    error = largest_difference(expected, found)
+    if not isfinite(error):
+        raise UserError(
+            f"{written.path.name}: the network's numbers are too large for fewer bits: answers are not finite; it was "
+            "not kept. --precision fp32 keeps them"
+        )
+    return Parity(error, len(inputs))
+
+
+def _both(module: nn.Module, written: Written, inputs: Array) -> tuple[Array, Array, Array]:
+    """(inputs in whole batches, the module's answers, the file's)."""
+    n = written.batch or len(inputs)
+    inputs = inputs[: len(inputs) // n * n]
+    found = np.concatenate([written.read_back(inputs[start : start + n]) for start in range(0, len(inputs), n)])
+    return inputs, _answers(module, inputs), found
 
 
 def _unstable(module: nn.Module, inputs: Array, expected: Array, *, limit: float) -> NDArray[np.bool_]:

@@ -113,7 +113,7 @@ def train_again(trial: TrialRecord, split: SearchSplit, *, allow: Collection[str
         return kept[0]
 
     try:
-        with threads(_n_threads(trial)):
+        with threads(n_threads(trial)):
             measured = train(
                 trial.architecture,
                 trial.spec,
@@ -138,16 +138,8 @@ def with_weights(trial: TrialRecord, split: SearchSplit, file: Path, *, allow: C
     Raises:
         UserError: they are another network's.
     """
-    request = Request(
-        architecture=trial.architecture,
-        spec=trial.spec,
-        split=split,
-        seed=trial.seed,
-        steps=trial.steps,
-        build=builder(trial.architecture, trial.spec, trial.facts, allow=allow),
-        metric=_metric(trial, allow),
-    )
-    with threads(_n_threads(trial)):
+    request = request_for(trial, split, allow=allow)
+    with threads(n_threads(trial)):
         training = Training.of(request, pick_device(), checkpoint=None, every_s=float("inf"))
         load_weights(training.progress.module, file, shown=trial.shown)
         found = training.validate()
@@ -159,6 +151,19 @@ def with_weights(trial: TrialRecord, split: SearchSplit, file: Path, *, allow: C
             "val_loss", found.loss, trial.spec.unit_of("val_loss"), found.loss_deviation / root, found.n
         ),
         source="stored weights",
+    )
+
+
+def request_for(trial: TrialRecord, split: SearchSplit, *, allow: Collection[str] | None) -> Request:
+    """The trial's training, as the study asked for it."""
+    return Request(
+        architecture=trial.architecture,
+        spec=trial.spec,
+        split=split,
+        seed=trial.seed,
+        steps=trial.steps,
+        build=builder(trial.architecture, trial.spec, trial.facts, allow=allow),
+        metric=_metric(trial, allow),
     )
 
 
@@ -182,7 +187,7 @@ def _metric(trial: TrialRecord, allow: Collection[str] | None) -> MetricFunction
     return None if dotted is None else load_function(dotted, what="train.metric", allow=allow)
 
 
-def _n_threads(trial: TrialRecord) -> int:
+def n_threads(trial: TrialRecord) -> int:
     """As many as it was trained with: another number adds in another order."""
     row = trial.measured("val_error")
     conditions = None if row is None else row["conditions"]

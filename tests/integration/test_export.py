@@ -16,6 +16,7 @@ import torch
 
 from nasd import data, spaces
 from nasd.domain.architecture import Architecture
+from nasd.domain.devices import DevicePrecision
 from nasd.domain.history import Proposal
 from nasd.domain.ids import LOCAL, LearnedSeq, TrialNumber
 from nasd.domain.measurement import Stage
@@ -104,14 +105,20 @@ def test_a_trial_is_trained_again_to_the_bit_and_its_weights_are_kept(kitchen):
     kitchen.train()
     first = kitchen.export("0", "--json")
     second = kitchen.export("0", "--format", "safetensors", "--json")
+    third = kitchen.export("0", "--precision", "int8")
 
-    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert first.returncode == second.returncode == third.returncode == 0, first.stderr + second.stderr + third.stderr
     one, two = json.loads(first.stdout), json.loads(second.stdout)
     ((recorded,),) = kitchen.database.rows("select value from measurements where name = 'val_error'")
     assert one["val_error"] == one["recorded_val_error"] == two["val_error"] == recorded
     assert (one["weights"], two["weights"]) == ("trained again", "stored weights")
     assert "training it again for 30 steps (that took" in first.stderr
     assert kitchen.database.rows("select format from nasd_core.artifact") == [("weights",)]
+
+    assert "int8     static: val_error " in third.stdout
+    assert f"(trained {recorded:.6g})" in third.stdout
+    assert "% of samples" in third.stdout
+    assert (kitchen.folder / "kitchen-0-onnx-int8" / "model.onnx").exists()
 
     split = data.search_split(SPEC.data)
     facts = json.loads((kitchen.folder / "kitchen-0-onnx" / "model.json").read_text())
@@ -147,6 +154,7 @@ def test_mistakes_are_sentences_before_anything_is_trained(kitchen):
         (("0", "--folder", "nowhere"), "--folder nowhere: no such folder"),
         (("0", "--out", "mine"), "mine: exists and is no earlier export"),
         (("0", "--out", "folder"), "folder: exists and is no earlier export"),
+        (("0", "--format", "pt2", "--precision", "int8"), "--precision int8: --format pt2 is written in fp32 alone"),
     ):
         done = kitchen.export(*arguments)
         assert done.returncode == 2, done.stderr
@@ -188,6 +196,43 @@ def test_every_format_reads_back_as_the_trained_network(name, tmp_path):
         assert made.batch is None
         assert {path.name for path in (tmp_path / wanted).iterdir()} == {made.file, "MODEL_CARD.md", "model.json"}
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_converted_file_says_what_the_conversion_costs(precision, tmp_path):
+    """The error that a board will make, recomputed here from the file and its card alone."""
+    trial = record()
+    split = split_of(trial, allow=None)
+    trained = train_again(trial, split, allow=None)
+    plain = export(trial, trained, split, wanted=Format.ONNX, into=tmp_path / "fp32")
+    made = export(
+        trial, trained, split, wanted=Format.ONNX, into=tmp_path / precision, precision=DevicePrecision(precision)
+    )
+
+    facts = json.loads((tmp_path / precision / "model.json").read_text())
+    x = (split.validation_x.astype(np.float64) - facts["preprocessing"]["mean"]) / facts["preprocessing"]["deviation"]
+    logits = {
+        name: onnxruntime.InferenceSession(tmp_path / name / "model.onnx").run(None, {"input": x.astype(np.float32)})[0]
+        for name in ("fp32", precision)
+    }
+    answers = {name: each.argmax(1) for name, each in logits.items()}
+    cost = facts["accuracy"]
+    assert cost["n"] == len(split.validation_y)
+    assert cost["converted"]["val_error"]["value"] == np.mean(answers[precision] != split.validation_y)
+    assert cost["trained"]["val_error"]["value"] == trained.val_error.value
+    assert cost["trained"]["val_loss"]["value"] == pytest.approx(trained.val_loss.value, abs=1e-6)
+    assert cost["same_answers"] == np.mean(answers[precision] == answers["fp32"])
+    assert made.parity.error == pytest.approx(
+        np.abs(logits[precision] - logits["fp32"])[: made.parity.n].max(), rel=0.1
+    )
+    assert 1e-4 < made.parity.error < 1
+    assert made.n_bytes < plain.n_bytes * {"fp16": 0.6, "int8": 0.4}[precision]
+    assert (facts["precision"], cost["method"]) == (precision, {"fp16": None, "int8": "static"}[precision])
+    card = (tmp_path / precision / "MODEL_CARD.md").read_text()
+    assert f"## What {precision} costs" in card
+    assert f"| val_error | {trained.val_error.value:.6g} | {cost['converted']['val_error']['value']:.6g} |" in card
+    assert {path.name for path in (tmp_path / precision).iterdir()} == {"model.onnx", "MODEL_CARD.md", "model.json"}
+    assert "## What" not in (tmp_path / "fp32" / "MODEL_CARD.md").read_text()
 
 
 def test_a_file_that_answers_otherwise_is_not_kept(tmp_path):

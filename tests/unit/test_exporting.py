@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from transformer_nets import one_mixture
 from nasd.data import SearchSplit
 from nasd.domain.architecture import Architecture
 from nasd.domain.data import DataFacts, Task
+from nasd.domain.devices import DevicePrecision
 from nasd.domain.measurement import Measurement
 from nasd.domain.study import BudgetSpec, EvaluationSpec, ObjectiveSpec, StudySpec
 from nasd.errors import UserError
-from nasd.exporting.formats import Written
-from nasd.exporting.parity import Parity, parity
+from nasd.exporting.accuracy import Heard, accuracy
+from nasd.exporting.formats import Format, Written, require_precision
+from nasd.exporting.parity import Parity, difference, parity
 from nasd.exporting.preprocessing import Interface
 from nasd.exporting.trained import Trained, agreement
 from nasd.exporting.trial import TrialRecord, require_network
@@ -46,7 +49,7 @@ def split(**more) -> SearchSplit:
         "validation_x": rng.normal(5, 3, (9, 3)).astype(np.float32),
         "validation_y": rng.integers(2, size=9),
     }
-    return SearchSplit(name="own", n_outputs=2, sha256={}, **(usual | more))
+    return SearchSplit(name="own", sha256={}, **({"n_outputs": 2} | usual | more))
 
 
 def record(**more) -> TrialRecord:
@@ -244,3 +247,90 @@ def test_a_sample_on_the_border_between_experts_is_counted_apart():
     with pytest.raises(UserError, match=r"by up to 0\.5"):
         parity(module, written(lambda _: wrong), x)
     assert "1 more lie where rounding decides" in str(Parity(0.0, 99, 1))
+
+
+def linear(n_outputs: int) -> Trained:
+    """A network whose answers on `split()` are anybody's."""
+    module = torch.nn.Linear(3, n_outputs).eval()
+    with torch.no_grad():
+        module.weight.copy_(torch.linspace(-0.77, 0.91, 3 * n_outputs).reshape(n_outputs, 3))
+    return replace(trained(0.5), module=module)
+
+
+def rounded(network: Trained, digits: int, batch=None) -> Written:
+    """A file of it that answers in few digits."""
+
+    def answers(x):
+        assert batch is None or len(x) % batch == 0
+        with torch.no_grad():
+            return network.module(torch.from_numpy(x)).numpy().round(digits)
+
+    return written(answers, batch)
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_a_converted_regression_is_judged_by_the_studys_own_error(batch):
+    """1 - R^2 of all nine samples, also where the file takes four at a time; there are no answers to count."""
+    targets = np.linspace(100, 900, 40, dtype=np.float32).reshape(40, 1)
+    data = split(task=Task.REGRESSION, n_outputs=1, train_y=targets, validation_y=targets[:9])
+    spec = record().spec
+    spec = replace(spec, train=replace(spec.train, task=Task.REGRESSION))
+    trial, network = record(spec=spec, facts=facts(task=Task.REGRESSION, n_outputs=1)), linear(1)
+
+    found = accuracy(trial, network, rounded(network, 1, batch), data, allow=None)
+
+    face = Interface.of(data, trial.facts)
+    with torch.no_grad():
+        outputs = network.module(torch.from_numpy(face.prepared(data.validation_x))).numpy()
+    by_hand = [
+        np.square(each * face.target_deviation[0] + face.target_mean[0] - targets[:9]).mean() / targets[:9].var()
+        for each in (outputs, outputs.round(1))
+    ]
+    assert [found.trained.error, found.converted.error] == pytest.approx(by_hand, rel=1e-5)
+    assert found.trained.n == found.converted.n == 9
+    assert (found.same_answers, found.agreement) == (None, "")
+
+
+def test_the_users_own_metric_is_seen_before_and_after():
+    """It may be the objective that the trial was chosen by."""
+    spec = record().spec
+    spec = replace(spec, train=replace(spec.train, metric="user_functions:wrong_share"))
+    network = linear(2)
+
+    found = accuracy(record(spec=spec), network, rounded(network, 0), split(), allow=None)
+
+    assert found.converted.metrics == {"wrong_share": pytest.approx(found.converted.error)}
+    assert 0 < found.same_answers < 1
+    assert "wrong_share" in str(found)
+    assert found.to_json()["converted"]["wrong_share"] == {"value": found.converted.error, "spread": None}
+
+
+def test_answers_of_language_models_and_labels_are_counted_one_by_one():
+    """As errors are; a whole text with one token that differs is not another text."""
+    one, two = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
+    one[..., 1] = two[..., 1] = 1.0
+    two[1, 2, 3] = 2.0
+    for task, shape, same in ((Task.LM, (2, 3, 4), 5 / 6), (Task.MULTILABEL, (6, 4), 23 / 24)):
+        heard = [Heard(torch.nn.Identity(), task) for _ in range(2)]
+        heard[0](torch.full(shape, 9.0))  # of a validation that did not fit and began again
+        for network, outputs in zip(heard, (one, two), strict=True):
+            network(outputs.reshape(shape))
+        assert heard[0].share_alike(heard[1], n=shape[0]) == pytest.approx(same)
+
+
+def test_a_conversion_that_overflows_is_refused():
+    """Infinite answers have no error; a number that stood for them would be taken for one."""
+    network, x = linear(2), split().validation_x
+    broken = written(lambda batch: np.full((len(batch), 2), np.nan, np.float32))
+    with pytest.raises(UserError, match="not finite; it was not kept"):
+        difference(network.module, broken, x)
+    with pytest.raises(UserError, match="val_loss is nan after conversion"):
+        accuracy(record(), network, broken, split(), allow=None)
+
+
+def test_only_onnx_files_are_converted():
+    for wanted in Format:
+        require_precision(wanted, DevicePrecision.FP32)
+    require_precision(Format.ONNX, DevicePrecision.INT8)
+    with pytest.raises(UserError, match=r"--precision fp16: --format pt2 is written in fp32 alone; --format onnx"):
+        require_precision(Format.PT2, DevicePrecision.FP16)
