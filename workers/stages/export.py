@@ -19,6 +19,7 @@ from nasd.nets.runtime import candidate_memory
 from nasd.runtimes.onnx import Array
 from nasd.runtimes.onnx_convert import to_fp16, to_int8
 from nasd.runtimes.onnx_export import export_onnx
+from nasd.training.tensors import moments
 from workers.assignment import Assignment
 from workers.hooks import Hooks
 from workers.stages.candidate import candidate, facts_of
@@ -88,7 +89,11 @@ def _batch(devices: Sequence[DeviceSpec], runtime: Runtime) -> int:
 
 
 def _samples(spec: StudySpec, facts: DataFacts | None, hooks: Hooks, n: int) -> Array:
-    """`n` inputs at least, spread over the training split."""
+    """`n` inputs at least, spread over the training split, as training would give them to the network."""
     x = split_of(spec, facts, hooks).train_x
     rows = np.linspace(0, len(x) - 1, num=max(n, _N_SAMPLES)).astype(np.intp)  # some twice, where there are few
-    return np.ascontiguousarray(x[rows])
+    if not np.issubdtype(x.dtype, np.floating):
+        return np.ascontiguousarray(x[rows])  # tokens
+    mean, deviation = moments(x)
+    standard: Array = ((x[rows] - mean) / deviation).astype(np.float32)
+    return standard
