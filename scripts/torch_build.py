@@ -16,7 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pip._vendor.packaging.requirements import Requirement
+try:
+    from packaging.requirements import Requirement
+except ModuleNotFoundError:  # an environment that has pip and nothing else has pip's own copy
+    from pip._vendor.packaging.requirements import Requirement
 
 _CUDA = ("nvidia-", "cuda-", "triton")
 _GB = 1e9
