@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from nasd.app.stored import stored_study
 from nasd.controller.mind import rebuild
 from nasd.controller.predictor import PredictorQuality, predictor_quality
 from nasd.daemon.parts import build_parts
 from nasd.domain.ids import DeviceKind
-from nasd.errors import Unavailable, UserError
-from nasd.store.connect import DatabaseAway
-from nasd.store.studies import PgStudies
-from nasd.store.trials import PgTrialStore
 
 QUANTITY = "latency_ms"
 
@@ -29,18 +26,9 @@ def predictor_errors(
         UserError: there is no such study, or this program can't build its space or strategy.
         Unavailable: the database can't be reached.
     """
-    store = PgTrialStore(url, purpose="predictors")
-    study = PgStudies(url).find(name)
-    if study is None:
-        raise UserError(f'there is no study "{name}"')
+    study, trials, facts = stored_study(url, name, purpose="predictors")
     wanted = {
         kind for kind in map(DeviceKind, kinds) if any(each.name == QUANTITY for each in study.spec.objectives_on(kind))
     }
-    try:
-        trials, facts = store.history(study.id)
-    except DatabaseAway as error:
-        raise Unavailable(f"the database can't be reached: {error}") from error
-    finally:
-        store.close()
     mind = rebuild(build_parts(study, allow=allow), trials, facts, reference=study.reference)
     return {kind: predictor_quality(mind, DeviceKind(kind), QUANTITY) if kind in wanted else None for kind in kinds}

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from nasd.app.stored import stored_study
 from nasd.controller.mind import StudyMind
 from nasd.controller.replay import Difference, replay
 from nasd.daemon.parts import build_parts
-from nasd.errors import Unavailable, UserError
-from nasd.store.connect import DatabaseAway
-from nasd.store.studies import PgStudies
-from nasd.store.trials import PgTrialStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +43,7 @@ def replay_study(url: str, name: str, *, allow: Collection[str] = ()) -> Replaye
         UserError: there is no such study, or this program can't build its space or strategy.
         Unavailable: the database can't be reached.
     """
-    studies, store = PgStudies(url), PgTrialStore(url, purpose="replay")
-    study = studies.find(name)
-    if study is None:
-        raise UserError(f'there is no study "{name}"; known: {", ".join(studies.names()) or "none yet"}')
-    try:
-        trials, facts = store.history(study.id)
-    except DatabaseAway as error:
-        raise Unavailable(f"the database can't be reached: {error}") from error
-    finally:
-        store.close()
+    study, trials, facts = stored_study(url, name, purpose="replay")
     parts = build_parts(study, allow=allow)
     return Replayed(
         study=name,
